@@ -1,0 +1,33 @@
+# `make up` and `make test` need nothing but Python >= 3.11: they make .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= audit-data
+
+.PHONY: up test check bench clean
+
+$(VENV)/installed-all: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+up: $(VENV)/installed-all  ## receiver, store and dashboard, with the demo's live traffic
+	$(BIN)/otel-audit up --data $(DATA) --demo
+
+test: $(VENV)/installed-all  ## every test; installs chromium when it is missing and we are root
+	@sh tests/install-chromium.sh
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-all  ## style, types, import contracts, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python semconv/generate.py --check
+
+bench: $(VENV)/installed-all  ## speed, as ratios against a limit measured in the same run
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

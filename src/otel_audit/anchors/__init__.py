@@ -1,0 +1,19 @@
+"""Anchors: copies and timestamps of checkpoints, kept where whoever can rewrite the store can not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from otel_audit.ledger.checkpoint import AnchoredCheckpoint
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorReading:
+    """What an anchor gave back: the checkpoints, oldest first, and what of it could not be read.
+
+    ``damaged`` says file and line of each record that is no record. A crash leaves at most a torn last line,
+    but so does somebody who edits the file: it is always reported.
+    """
+
+    checkpoints: tuple[AnchoredCheckpoint, ...] = ()
+    damaged: tuple[str, ...] = ()

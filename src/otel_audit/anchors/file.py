@@ -1,0 +1,207 @@
+"""The file anchor: every checkpoint, appended to a file in a folder of the operator's choice.
+
+    <folder>/trust.json                             {"verifier_keys": ["name+hash+key", ...]}
+    <folder>/<slug of origin>-<12 hex>/2026-11-23.jsonl   one checkpoint a line
+
+It proves as much as the folder does: put it on another disk, in a repository or on a share that the operator
+of the receiver can't rewrite. Nothing here ever changes or removes a line.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from otel_audit.anchors import AnchorReading
+from otel_audit.errors import ConfigError, LedgerConflict, VerificationError
+from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
+from otel_audit.ledger.note import VerifierKey
+from otel_audit.model import Checkpoint
+
+_TRUST_FILE: Final = "trust.json"
+_UNSAFE: Final = re.compile(r"[^a-zA-Z0-9.]+")
+_SLUG_SIZE: Final = 40
+
+
+class FileAnchor:
+    """Checkpoints in JSON Lines files below one folder. One process writes a ledger's files at a time.
+
+    ``clock`` gives nanoseconds since 1970: it names the day's file, and is what ``published_at`` says.
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], int] = time.time_ns) -> None:
+        self.folder = folder
+        self._clock = clock
+        self._last: dict[str, Checkpoint] = {}
+
+    def publish(self, note: str, checkpoint: Checkpoint) -> None:
+        """Append a signed checkpoint, and return once it is durable.
+
+        ``checkpoint`` is what ``note`` says. Publishing the newest one again is harmless. Raises LedgerConflict
+        when it contradicts the last one published (a smaller size, or the same size with another root): the
+        caller must stop, and somebody has to run verify.
+        """
+        last = self._last.get(checkpoint.origin) or self._newest(checkpoint.origin)
+        if last is not None:
+            if checkpoint == last:
+                self._last[checkpoint.origin] = last
+                return
+            if checkpoint.size <= last.size:
+                raise LedgerConflict(
+                    f"{checkpoint.origin}: the checkpoint of size {checkpoint.size} contradicts the one of size "
+                    f"{last.size} already anchored in {self.folder}; run otel-audit verify"
+                )
+        published = datetime.fromtimestamp(self._clock() // 1_000_000_000, UTC)
+        record = {
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "root_hash": _base64(checkpoint.root_hash),
+            "published_at": published.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "note": note,
+        }
+        folder = self._origin_folder(checkpoint.origin)
+        _make_durable_folder(folder)
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
+        _append_durably(folder / f"{published:%Y-%m-%d}.jsonl", line.encode())
+        self._last[checkpoint.origin] = checkpoint
+
+    def remember_key(self, key: VerifierKey) -> None:
+        """Write down the verifier key that a ledger signs with, when it is seen for the first time.
+
+        A later verifier takes the key from here, not from the store that it checks. Raises LedgerConflict when
+        another key is already remembered for that name: a key is never replaced silently.
+        """
+        remembered = self.trusted_keys()
+        if key in remembered:
+            return
+        if any(other.name == key.name for other in remembered):
+            raise LedgerConflict(
+                f"{self.folder / _TRUST_FILE} remembers another key for {key.name}; if the key was rotated on "
+                "purpose, add the new one to that file by hand, else run otel-audit verify"
+            )
+        _make_durable_folder(self.folder)
+        document = {"verifier_keys": [other.format() for other in (*remembered, key)]}
+        _replace_durably(self.folder / _TRUST_FILE, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+    def trusted_keys(self) -> list[VerifierKey]:
+        """The verifier keys remembered here, none without such a file. Raises ConfigError if it is broken."""
+        path = self.folder / _TRUST_FILE
+        try:
+            texts = json.loads(path.read_text(encoding="utf-8"))["verifier_keys"]
+            return [VerifierKey.parse(text) for text in texts]
+        except FileNotFoundError:
+            return []
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise ConfigError(f"{path}: expected {{'verifier_keys': [...]}}") from exc
+
+    def origins(self) -> list[str]:
+        """The ledgers that have a readable checkpoint here, sorted."""
+        return sorted({anchored.origin for anchored in self.read_all().checkpoints})
+
+    def read(self, origin: str) -> AnchorReading:
+        """All checkpoints of one ledger, oldest first. Signatures are for the verifier to check."""
+        return _read_folder(self._origin_folder(origin))
+
+    def read_all(self) -> AnchorReading:
+        """All checkpoints of all ledgers."""
+        readings = [_read_folder(folder) for folder in sorted(self.folder.glob("*/"))]
+        return AnchorReading(
+            tuple(anchored for reading in readings for anchored in reading.checkpoints),
+            tuple(line for reading in readings for line in reading.damaged),
+        )
+
+    def _origin_folder(self, origin: str) -> Path:
+        """A safe name for people, and a hash so that two origins never share a folder."""
+        slug = _UNSAFE.sub("-", origin).strip("-.")[:_SLUG_SIZE] or "ledger"
+        return self.folder / f"{slug}-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
+
+    def _newest(self, origin: str) -> Checkpoint | None:
+        for path in sorted(self._origin_folder(origin).glob("*.jsonl"), reverse=True):
+            checkpoints = [
+                read_checkpoint(record.note) for record in _read_file(path) if isinstance(record, AnchoredCheckpoint)
+            ]
+            if checkpoints:
+                return max(checkpoints, key=lambda checkpoint: checkpoint.size)
+        return None
+
+
+def _read_folder(folder: Path) -> AnchorReading:
+    records = [record for path in sorted(folder.glob("*.jsonl")) for record in _read_file(path)]
+    return AnchorReading(
+        tuple(record for record in records if isinstance(record, AnchoredCheckpoint)),
+        tuple(record for record in records if isinstance(record, str)),
+    )
+
+
+def _read_file(path: Path) -> Iterator[AnchoredCheckpoint | str]:
+    """Each line of a file: the record, or where and why it is none."""
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            where = f"{path} line {number}"
+            if not line.strip():  # What separates a torn line from the next record.
+                continue
+            try:
+                yield _parse_record(line, where)
+            except (ValueError, KeyError, TypeError, VerificationError) as exc:
+                problem = str(exc) if line.endswith(b"\n") else "torn: it has no line end"
+                yield f"{where}: {problem}"
+
+
+def _parse_record(line: bytes, where: str) -> AnchoredCheckpoint:
+    record = json.loads(line)
+    claimed = read_checkpoint(record["note"])
+    if (record["size"], record["root_hash"]) != (claimed.size, _base64(claimed.root_hash)):
+        raise ValueError("its size or root_hash is not what its note says")
+    return AnchoredCheckpoint(str(record["origin"]), record["note"], where, str(record["published_at"]))
+
+
+def _append_durably(path: Path, line: bytes) -> None:
+    """Append a line and fsync it; a torn line that a crash left before it stays a line of its own."""
+    is_new = not path.exists()
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                line = b"\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        _sync_folder(path.parent)
+
+
+def _replace_durably(path: Path, text: str) -> None:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
+    _sync_folder(path.parent)
+
+
+def _make_durable_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")

@@ -1,0 +1,63 @@
+"""From what producers send to audit events: one small module a convention.
+
+A convention module has ``NAME``, ``detect(record)`` and ``apply(record, draft)``. The first that
+detects a record applies; audit attributes are honoured on all of them. See docs/design/normalising.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from otel_audit.conventions import audit, openinference, otel_genai
+from otel_audit.conventions.base import begin, finish
+from otel_audit.conventions.draft import Draft, Table, name
+from otel_audit.conventions.record import Record
+from otel_audit.model import AuditEvent
+
+__all__ = ["normalise"]
+
+
+class Convention(Protocol):
+    """What a convention module offers."""
+
+    NAME: str
+
+    def detect(self, record: Record) -> bool:
+        """Whether the record follows the convention, by its scope and attributes alone."""
+
+    def apply(self, record: Record, draft: Draft) -> None:
+        """Set columns and content that the convention has words for."""
+
+
+# In this order: the more particular first, as most of them use some gen_ai.* attributes too.
+CONVENTIONS: Final[tuple[Convention, ...]] = (openinference, otel_genai)  # type: ignore[assignment]  # modules: NAME is Final
+
+_ANY: Final[Table] = {
+    **audit.TABLE,
+    "session.id": ("conversation_id", name),
+    "user.id": ("user_id", name),
+    "error.type": ("error_type", name),
+}
+
+
+def normalise(record: Record, *, identity_key: bytes, received_unix_nano: int) -> AuditEvent:
+    """The audit event of a record: columns, and the texts that the entry will only commit to.
+
+    ``identity_key`` keys the ids of records that bring none of their own. ``received_unix_nano`` is
+    only compared with the producer's clock. Nothing the producer sent is lost: what has no column is
+    in the attribute maps and ``otlp``.
+    """
+    draft = Draft(record)
+    begin(draft, identity_key, received_unix_nano)
+    for convention in CONVENTIONS:
+        if convention.detect(record):
+            draft.columns["convention"] = convention.NAME
+            convention.apply(record, draft)
+            break
+    else:
+        draft.fill(_ANY)
+    if audit.detect(record):
+        draft.columns.setdefault("convention", audit.NAME)
+        audit.apply(record, draft)
+    audit.complete(draft)
+    return finish(draft)

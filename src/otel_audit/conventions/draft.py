@@ -1,0 +1,117 @@
+"""An event while a convention writes it: typed columns, and content taken from attributes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from otel_audit.conventions.content import Content
+from otel_audit.conventions.record import Record
+from otel_audit.conventions.text import is_long
+from otel_audit.conventions.values import Value, format_typed
+from otel_audit.model import EventColumns
+
+_COUNT_LIMIT: Final = 1 << 64  # columns of counts are UInt64
+
+
+def name(value: Value) -> str | None:
+    """A name or id. Numbers and booleans as JSON writes them; a long text is none."""
+    if type(value) is str:
+        return value if value and not is_long(value) else None
+    return format_typed(value) if isinstance(value, int | float) else None
+
+
+def count(value: Value) -> int | None:
+    """A count, also where the producer wrote it as a string or a double."""
+    if type(value) is int:
+        return value if 0 <= value < _COUNT_LIMIT else None
+    amount = number(value)
+    return int(amount) if amount is not None and amount.is_integer() and 0 <= amount < _COUNT_LIMIT else None
+
+
+def number(value: Value) -> float | None:
+    """A finite number, also where the producer wrote it as a string."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        amount = float(value)
+    except ValueError:
+        return None
+    return amount if math.isfinite(amount) else None
+
+
+def flag(value: Value) -> bool | None:
+    """A boolean, also where the producer wrote it as a string."""
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else None
+
+
+def names(value: Value) -> list[str] | None:
+    """A list of names; one name alone is a list of one."""
+    items = value if isinstance(value, list) else [value]
+    result = [text for text in map(name, items) if text is not None]
+    return result or None
+
+
+def level(value: Value) -> int | None:
+    """An escalation level: 16 bits."""
+    amount = count(value)
+    return amount if amount is not None and amount < 1 << 16 else None
+
+
+Coercion: TypeAlias = Callable[[Value], Any]
+Table: TypeAlias = Mapping[str, tuple[str, Coercion]]
+
+
+class Draft:
+    """What ``normalise`` fills and a convention's ``apply`` completes.
+
+    ``taken`` says under which content name an attribute's text went, so that it is stored once.
+    """
+
+    __slots__ = ("columns", "content", "record", "remarks", "taken")
+
+    def __init__(self, record: Record) -> None:
+        source = record.source
+        self.record = record
+        self.columns: EventColumns = source.columns.copy()
+        self.content = Content(source.content)
+        self.remarks: list[str] = source.remarks.copy()
+        self.taken: dict[str, str] = {}
+
+    def fill(self, table: Table) -> None:
+        """Set a column for each attribute that ``table`` names and whose value fits the column."""
+        columns: dict[str, Any] = self.columns  # type: ignore[assignment]  # tables name columns only; a test checks
+        for key, value in self.record.attributes.items():
+            rule = table.get(key)
+            if rule is not None:
+                column, coerce = rule
+                fitting = coerce(value)
+                if fitting is not None:
+                    columns[column] = fitting
+                elif isinstance(value, str) and value:
+                    self.remarks.append(f"unfit:{column}")
+
+    def fall_back(self, column: str, keys: Sequence[str]) -> None:
+        """Set a column that is still empty from the first of ``keys`` that names something."""
+        if self.columns.get(column):
+            return
+        for key in keys:
+            text = name(self.record.attributes.get(key))
+            if text is not None:
+                self.columns[column] = text  # type: ignore[literal-required]  # as in fill
+                return
+
+    def take(self, content_name: str, key: str) -> None:
+        """Make an attribute's value, as it came, the content ``content_name``."""
+        value = self.record.attributes.get(key)
+        if value is None or value == "" or content_name in self.content:
+            return
+        self.content[content_name] = value if isinstance(value, str) else format_typed(value)
+        self.taken[key] = content_name
+
+    def write(self, content_name: str, text: str) -> None:
+        """Set assembled content. What is there already stays."""
+        self.content.setdefault(content_name, text)

@@ -1,0 +1,211 @@
+"""OpenInference: https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from otel_audit.conventions import audit
+from otel_audit.conventions.draft import Draft, Table, count, name, names
+from otel_audit.conventions.messages import (
+    Message,
+    content_parts,
+    format_messages,
+    from_anything,
+    image_part,
+    parsed_object,
+    system_parts,
+    text_part,
+    tool_call,
+)
+from otel_audit.conventions.record import Record
+from otel_audit.conventions.text import CLASSES, PLAIN, is_long
+from otel_audit.conventions.values import Value, format_typed
+from otel_audit.model import EventType
+
+NAME: Final = "openinference"
+
+_KIND: Final = "openinference.span.kind"
+_EVENT_TYPES: Final = {"LLM": EventType.AI_CALL, "EMBEDDING": EventType.AI_CALL, "TOOL": EventType.TOOL_CALL}
+
+_TABLE: Final[Table] = {
+    **audit.TABLE,
+    "llm.provider": ("provider", name),
+    "llm.model_name": ("response_model", name),
+    "embedding.model_name": ("response_model", name),
+    "session.id": ("conversation_id", name),
+    "user.id": ("user_id", name),
+    "agent.name": ("agent_name", name),
+    "tool.name": ("tool_name", name),
+    "prompt.id": ("prompt_name", name),
+    "llm.prompt_template.version": ("prompt_version", name),
+    "llm.finish_reason": ("finish_reason", names),
+    "error.type": ("error_type", name),
+}
+_CALL_TABLE: Final[Table] = {
+    **_TABLE,
+    "llm.token_count.prompt": ("input_tokens", count),
+    "llm.token_count.completion": ("output_tokens", count),
+    "llm.token_count.prompt_details.cache_read": ("cache_read_tokens", count),
+    "llm.token_count.prompt_details.cache_write": ("cache_write_tokens", count),
+    "llm.token_count.completion_details.reasoning": ("reasoning_tokens", count),
+}
+# Parts of the request that are no settings: they have columns or content of their own.
+_NO_SETTINGS: Final = frozenset(
+    {"model", "messages", "input", "prompt", "instructions", "tools", "user", "conversation"}
+)
+
+
+def detect(record: Record) -> bool:
+    """A span with an OpenInference kind."""
+    return _KIND in record.attributes
+
+
+def apply(record: Record, draft: Draft) -> None:
+    """Columns and content of an OpenInference span."""
+    attributes = record.attributes
+    kind = str(attributes[_KIND]).upper()
+    event_type = _EVENT_TYPES.get(kind, EventType.SPAN)
+    draft.columns["event_type"] = event_type
+    draft.columns["operation"] = kind.lower()
+    draft.fill(_CALL_TABLE if event_type is EventType.AI_CALL else _TABLE)
+    draft.fall_back("provider", ("llm.system",))
+    if event_type is EventType.AI_CALL:
+        indexed = _indexed(attributes)
+        _apply_parameters(draft, attributes)
+        _apply_answer(draft, attributes)
+        _apply_messages(draft, attributes, indexed)
+    elif event_type is EventType.TOOL_CALL:
+        draft.fall_back("tool_call_id", ("tool_call.id", "tool.id"))
+        draft.take("tool_arguments", "input.value" if "input.value" in attributes else "tool.parameters")
+        draft.take("tool_result", "output.value")
+    elif kind == "RETRIEVER":
+        documents = [_leaf(item, "document") for item in _list(_indexed(attributes), "retrieval", "documents")]
+        if documents:
+            draft.write("context", format_typed(documents))
+
+
+def _apply_parameters(draft: Draft, attributes: dict[str, Value]) -> None:
+    raw = attributes.get("llm.invocation_parameters", attributes.get("embedding.invocation_parameters"))
+    parameters = parsed_object(raw)
+    if not isinstance(parameters, dict):
+        return
+    columns = draft.columns
+    model = name(parameters.get("model"))
+    if model is not None:
+        columns["request_model"] = model
+    user = name(parameters.get("user"))
+    if user is not None:
+        columns.setdefault("user_id", user)
+    conversation = parameters.get("conversation")
+    conversation_id = name(conversation.get("id") if isinstance(conversation, dict) else conversation)
+    if conversation_id is not None:
+        columns.setdefault("conversation_id", conversation_id)
+    settings = [
+        (key, format_typed(value))
+        for key, value in parameters.items()
+        if key not in _NO_SETTINGS and not is_long(key) and (CLASSES[key] == PLAIN or not isinstance(value, str))
+    ]
+    settings = [(key, text) for key, text in settings if not is_long(text)]
+    if settings:
+        columns["configuration"] = settings
+
+
+def _apply_answer(draft: Draft, attributes: dict[str, Value]) -> None:
+    """What only the provider's raw answer, in ``output.value``, tells."""
+    answer = parsed_object(attributes.get("output.value"))
+    if not isinstance(answer, dict):
+        return
+    columns = draft.columns
+    for column, key in (("response_id", "id"), ("model_fingerprint", "system_fingerprint")):
+        text = name(answer.get(key))
+        if text is not None:
+            columns[column] = text  # type: ignore[literal-required]  # both are columns
+    choices = answer.get("choices")
+    if isinstance(choices, list):
+        reasons = names([choice.get("finish_reason") for choice in choices if isinstance(choice, dict)])
+        if reasons is not None:
+            columns["finish_reason"] = reasons
+
+
+def _apply_messages(draft: Draft, attributes: dict[str, Value], indexed: dict[str, Any]) -> None:
+    inputs = [_message(item, "user") for item in _list(indexed, "llm", "input_messages")]
+    outputs = [_message(item, "assistant") for item in _list(indexed, "llm", "output_messages")]
+    texts = [_leaf(item, "embedding").get("text") for item in _list(indexed, "embedding", "embeddings")]
+    if not inputs and texts:
+        inputs = [{"role": "user", "parts": [text_part(text) for text in texts if isinstance(text, str)]}]
+    if inputs:
+        draft.write("input", format_messages(inputs))
+    elif attributes.get("input.value"):
+        draft.write("input", from_anything(attributes["input.value"], "user"))
+    if outputs:
+        for message, reason in zip(outputs, draft.columns.get("finish_reason", ()), strict=False):
+            message["finish_reason"] = reason
+        draft.write("output", format_messages(outputs))
+    elif attributes.get("output.value") and not texts:
+        draft.write("output", from_anything(attributes["output.value"], "assistant"))
+    if "input" in draft.content and (instructions := system_parts(draft.content["input"])) is not None:
+        draft.write("system_instructions", instructions)
+    tools = [_leaf(item, "tool").get("json_schema") for item in _list(indexed, "llm", "tools")]
+    if tools:
+        draft.write("tool_definitions", format_typed([parsed_object(tool) for tool in tools]))
+
+
+def _message(item: dict[str, Any], role: str) -> Message:
+    """A message from its attributes, ``message.role``, ``message.contents.0.message_content.text`` and so on."""
+    message = _leaf(item, "message")
+    role = message["role"] if isinstance(message.get("role"), str) else role
+    content = message.get("content")
+    if role == "tool":
+        response = {"type": "tool_call_response", "id": message.get("tool_call_id"), "response": content}
+        return {"role": role, "parts": [response]}
+    parts = content_parts(content)
+    for piece in _list(message, "contents"):
+        parts.append(_content(_leaf(piece, "message_content")))
+    for call in _list(message, "tool_calls"):
+        leaf = _leaf(call, "tool_call")
+        function = _leaf(leaf, "function")
+        parts.append(tool_call(leaf.get("id"), function.get("name"), function.get("arguments")))
+    return {"role": role, "parts": parts}
+
+
+def _content(piece: dict[str, Any]) -> Message:
+    text = piece.get("text")
+    if isinstance(text, str):
+        return text_part(text)
+    url = _leaf(_leaf(piece, "image"), "image").get("url")
+    return image_part(url) if isinstance(url, str) else {**piece, "type": piece.get("type", "unknown")}
+
+
+# Attributes such as llm.input_messages.0.message.role, as a tree by the words between the dots.
+
+_ROOTS: Final = ("llm.input_messages.", "llm.output_messages.", "llm.tools.", "embedding.embeddings.", "retrieval.")
+
+
+def _indexed(attributes: dict[str, Value]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for key, value in attributes.items():
+        if not key.startswith(_ROOTS):
+            continue
+        node = tree
+        *path, last = key.split(".")
+        for word in path:
+            below = node.setdefault(word, {})
+            if not isinstance(below, dict):  # a.b and a.b.c at once: the longer one stays in the attribute map only
+                break
+            node = below
+        else:
+            node.setdefault(last, value)
+    return tree
+
+
+def _leaf(node: dict[str, Any], word: str) -> dict[str, Any]:
+    below = node.get(word)
+    return below if isinstance(below, dict) else {}
+
+
+def _list(node: dict[str, Any], *words: str) -> list[dict[str, Any]]:
+    """The children named 0, 1, 2 ... in the order of their numbers."""
+    for word in words:
+        node = _leaf(node, word)
+    numbers = sorted((int(word), word) for word in node if word.isdecimal() and len(word) < 10)
+    return [node[word] for _, word in numbers if isinstance(node[word], dict)]

@@ -1,0 +1,42 @@
+"""Every error otel-audit raises, under one root.
+
+Each class says what the caller is meant to do about it: mend the input, retry, or stop and look.
+"""
+
+from __future__ import annotations
+
+
+class AuditError(Exception):
+    """Root of all otel-audit errors. Catch this to catch everything of ours."""
+
+
+class ConfigError(AuditError):
+    """A setting is missing or wrong. Fix the setting the message names, then start again."""
+
+
+class MalformedInput(AuditError):
+    """Bytes or text that do not follow the format they claim. Do not retry unchanged: fix the producer."""
+
+
+class RejectedBatch(MalformedInput):
+    """An OTLP export request that could not be read at all. Nothing of it was stored."""
+
+
+class StoreError(AuditError):
+    """The store refused or did not answer. Nothing is lost: retry when it is reachable again."""
+
+
+class StoreLocked(StoreError):
+    """Another process has the embedded data folder open. Use that process, or stop it first."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is down or its state is not known yet. Retry after the delay the message gives."""
+
+
+class LedgerConflict(AuditError):
+    """The ledger in the store is not the one this writer continued. Stop and run ``otel-audit verify``."""
+
+
+class VerificationError(AuditError):
+    """A proof, signature or hash does not hold. Do not retry: somebody has to look at the evidence."""

@@ -1,0 +1,95 @@
+"""Names of the audit.* attributes. DO NOT EDIT: made from semconv/audit.yaml by semconv/generate.py."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# What a span or log record tells.
+AUDIT_EVENT_TYPE: Final = "audit.event.type"
+"""Type of the audit event, such as review or escalation. (string)"""
+
+# The task that AI calls, reviews and escalations belong to. Travels in baggage.
+AUDIT_TASK_ID: Final = "audit.task.id"
+"""Identity of the task. (string)"""
+AUDIT_TASK_KIND: Final = "audit.task.kind"
+"""Kind of task. (string)"""
+AUDIT_SUBJECT_REF: Final = "audit.subject.ref"
+"""Reference to the person or case concerned. Never a name. (string)"""
+
+# A person's review of what an AI proposed.
+AUDIT_REVIEW_ID: Final = "audit.review.id"
+"""Identity of the review, the same from opening to decision. (string)"""
+AUDIT_REVIEWER_ID: Final = "audit.reviewer.id"
+"""Pseudonym of the reviewer. (string)"""
+AUDIT_REVIEW_DECISION: Final = "audit.review.decision"
+"""approved, rejected, modified, escalated, abandoned, or a word of the customer's own. (string)"""
+AUDIT_REVIEW_OVERRIDE: Final = "audit.review.override"
+"""The person decided against the AI's proposal. (boolean)"""
+AUDIT_REVIEW_ACTIVE_SECONDS: Final = "audit.review.active_seconds"
+"""Seconds the reviewer was actively on it. (double)"""
+AUDIT_REVIEW_IDLE_SECONDS: Final = "audit.review.idle_seconds"
+"""Seconds it was open without activity. (double)"""
+AUDIT_REVIEW_QUEUE_WAIT_SECONDS: Final = "audit.review.queue_wait_seconds"
+"""Seconds it waited before it was opened. (double)"""
+AUDIT_RATIONALE_CODE: Final = "audit.rationale.code"
+"""Reasons, from the customer's own list. (string[])"""
+AUDIT_RATIONALE_TEXT: Final = "audit.rationale.text"
+"""Reason in the person's own words. Kept as erasable content. (string)"""
+AUDIT_CHANGE_BEFORE: Final = "audit.change.before"
+"""Text before the reviewer's change. Kept as erasable content. (string)"""
+AUDIT_CHANGE_AFTER: Final = "audit.change.after"
+"""Text after the reviewer's change. Kept as erasable content. (string)"""
+
+# A task handed on to another person.
+AUDIT_ESCALATION_FROM: Final = "audit.escalation.from"
+"""Reviewer who escalated. (string)"""
+AUDIT_ESCALATION_TO: Final = "audit.escalation.to"
+"""Reviewer it was escalated to. (string)"""
+AUDIT_ESCALATION_LEVEL: Final = "audit.escalation.level"
+"""Level it was escalated to, from 1. (int)"""
+
+# How a task ended.
+AUDIT_RESOLUTION_OUTCOME: Final = "audit.resolution.outcome"
+"""Outcome of the task. (string)"""
+
+# What the conventions for AI calls do not carry.
+AUDIT_CONFIDENCE: Final = "audit.confidence"
+"""Confidence in the output, 0 to 1. (double)"""
+AUDIT_CONFIDENCE_SOURCE: Final = "audit.confidence.source"
+"""given, parsed or logprobs. (string)"""
+AUDIT_PROMPT_NAME: Final = "audit.prompt.name"
+"""Name of the prompt template. (string)"""
+AUDIT_PROMPT_VERSION: Final = "audit.prompt.version"
+"""Version of the prompt template. (string)"""
+AUDIT_REQUEST_ID: Final = "audit.request.id"
+"""Request id of the calling application. (string)"""
+AUDIT_PROVIDER_REQUEST_ID: Final = "audit.provider.request.id"
+"""Request id given by the AI provider. (string)"""
+
+# The audit record itself.
+AUDIT_RECORD_ID: Final = "audit.record.id"
+"""Identity of the record, stable across retries. (string)"""
+AUDIT_ACTOR_ID: Final = "audit.actor.id"
+"""Who did it. (string)"""
+AUDIT_ACTOR_TYPE: Final = "audit.actor.type"
+"""user, service or system. (string)"""
+AUDIT_ACTION: Final = "audit.action"
+"""What was done, an upper-case verb. (string)"""
+AUDIT_OUTCOME: Final = "audit.outcome"
+"""success, failure or unknown. (string)"""
+AUDIT_TARGET_ID: Final = "audit.target.id"
+"""What it was done to. (string)"""
+AUDIT_TARGET_TYPE: Final = "audit.target.type"
+"""Kind of target. (string)"""
+AUDIT_PURPOSE: Final = "audit.purpose"
+"""Why somebody looked, exported or erased. Kept as erasable content. (string)"""
+AUDIT_FILTER: Final = "audit.filter"
+"""The filter that was looked at or exported. Kept as erasable content. (string)"""
+AUDIT_ROW_COUNT: Final = "audit.row_count"
+"""Rows shown or exported. (int)"""
+AUDIT_RETENTION_CLASS: Final = "audit.retention.class"
+"""Retention class of the record. (string)"""
+AUDIT_LOSS_REASON: Final = "audit.loss.reason"
+"""Why records were lost. (string)"""
+AUDIT_LOSS_COUNT: Final = "audit.loss.count"
+"""How many records were lost. (int)"""

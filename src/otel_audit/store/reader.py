@@ -1,0 +1,236 @@
+"""Reading the ledger: what the dashboard, the commands and the exports ask.
+
+A **row** is a dict with every column of ``ledger.schema.STORED_COLUMNS``: times are nanoseconds since
+1970, hashes lower-case hex, maps dicts. Two keys tell of the texts: ``content`` is {name: text} (empty
+when it was not asked for, and without what was erased), ``content_commitments`` is {name: hex}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from otel_audit.errors import ConfigError
+from otel_audit.model import Filter
+from otel_audit.store._contents import Contents
+from otel_audit.store.database import Database
+from otel_audit.store.filters import Parameters, conditions
+from otel_audit.store.sql_text import sql, sql_blocks
+
+Row = dict[str, Any]
+
+_COLUMNS: Final = sql_blocks("reader_columns")
+_FULL: Final = f"{_COLUMNS['core']},\n{_COLUMNS['payload']}"
+_FACETS: Final = sql_blocks("reader_facets")
+SUMMARY_COLUMNS: Final = tuple(re.findall(r" AS (\w+)", _COLUMNS["summary"]))
+FACETS: Final = tuple(_FACETS)
+
+_KEYS_AT_ONCE: Final = 200_000  # 2 MB of keys; a filter is evaluated once for each of these
+_RANGE_ROWS: Final = 4096  # rows in memory at once
+_PICKED_ROWS: Final = 2048  # fewer: the keys travel in the request's URL, which servers limit
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much a filter matches: entries, tasks, and the first and last event_time (None when empty)."""
+
+    events: int
+    tasks: int
+    first_unix_nano: int | None
+    last_unix_nano: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint as stored: the signed note, and the size and root hash it states."""
+
+    origin: str
+    size: int
+    root_hash_hex: str
+    created_unix_nano: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """One ledger's extent. ``entries`` < ``size`` when retention dropped the oldest."""
+
+    origin: str
+    size: int
+    first_seq: int
+    entries: int
+    last_hash_hex: str
+    first_recorded_unix_nano: int
+    last_recorded_unix_nano: int
+    checkpoint: StoredCheckpoint | None
+
+
+class Reader:
+    """Answers about the ledgers of one database. Safe to share between threads: each call borrows a client.
+
+    >>> reader = Reader(open_for_reading(Path("audit-data"), None))      # doctest: +SKIP
+    >>> reader.count(Filter(event_type=["review"])).events               # doctest: +SKIP
+    12
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._contents = Contents(self._rows)
+
+    def count(self, where: Filter) -> Totals:
+        """Return how much matches."""
+        row = self._filtered("reader_totals", where)[0]
+        if not row["events"]:
+            return Totals(0, 0, None, None)
+        return Totals(**row)
+
+    def counts_by_type(self, where: Filter) -> dict[str, int]:
+        """Matching entries by event type, most frequent first."""
+        return {row["event_type"]: row["events"] for row in self._filtered("reader_counts_by_type", where)}
+
+    def histogram(self, where: Filter, *, step_seconds: int, utc_offset_seconds: int = 0) -> list[tuple[int, str, int]]:
+        """(bucket start in seconds since 1970, event type, matching entries), by event_time, in order.
+
+        ``utc_offset_seconds`` is the local clock's: with a step of a day, buckets begin at local midnight.
+        """
+        rows = self._filtered(
+            "reader_histogram", where, step_seconds=step_seconds, utc_offset_seconds=utc_offset_seconds
+        )
+        return [(row["bucket"], row["event_type"], row["events"]) for row in rows]
+
+    def page(self, where: Filter, *, page: int = 1, per_page: int = 50) -> list[Row]:
+        """Return one page (from 1) of matching entries, newest first, with SUMMARY_COLUMNS only."""
+        return self._filtered(
+            "reader_page", where, columns=_COLUMNS["summary"], per_page=per_page, offset=(page - 1) * per_page
+        )
+
+    def facet(self, where: Filter, column: str, limit: int = 20) -> list[tuple[str, int]]:
+        """Values of ``column`` (one of FACETS) among the matching entries, most frequent first.
+
+        Raises ConfigError for a column that is no facet.
+        """
+        if column not in _FACETS:
+            raise ConfigError(f"{column!r} can not be counted by value; possible: {', '.join(FACETS)}")
+        condition, parameters = conditions(where)
+        text = sql("reader_facet").replace("/*values*/", _FACETS[column]).replace("/*filter*/", condition)
+        return [(row["value"], row["events"]) for row in self._rows(text, parameters | {"limit": limit})]
+
+    def task(self, task_id: str) -> list[Row]:
+        """Return every entry of a task in the order of its story, with texts. Empty when there is none."""
+        return self._contents.attach(self._full("reader_task", task_id=task_id))
+
+    def trace(self, trace_id: str) -> list[Row]:
+        """Return every entry of a trace by event_time, with texts. Empty when there is none."""
+        return self._contents.attach(self._full("reader_trace", trace_id=trace_id))
+
+    def entry(self, origin: str, seq: int) -> Row | None:
+        """Return one entry with its texts, None when the ledger has none at ``seq``."""
+        rows = self._contents.attach(self._full("reader_entry", origin=origin, seq=seq))
+        return rows[0] if rows else None
+
+    def stream(
+        self, where: Filter, *, with_content: bool = True, limit: int | None = None, payload: bool = True
+    ) -> Iterator[list[Row]]:
+        """Every matching entry by (origin, seq), in blocks, in constant memory.
+
+        What is appended after the call has begun is not part of it. ``payload=False`` leaves the
+        columns of the block ``payload`` in ``sql/reader_columns.sql`` out, which reads twice as fast.
+        """
+        columns = _FULL if payload else _COLUMNS["core"]
+        for keys in self._keys(where, limit):
+            for origin, group in groupby(keys, key=lambda key: key[0]):
+                for seqs in _slices([seq for _, seq in group]):
+                    rows = self._at(origin, seqs, columns)
+                    yield self._contents.attach(rows) if with_content else rows
+
+    def ledgers(self) -> list[LedgerState]:
+        """Return the state of each ledger in the store, by origin."""
+        states = []
+        for row in self._rows(sql("reader_ledgers"), {}):
+            origin, last_seq = row["origin"], row.pop("last_seq")
+            newest = self.checkpoints(origin, limit=1)
+            last_hash = self._rows(sql("reader_hash"), {"origin": origin, "seq": last_seq})
+            states.append(
+                LedgerState(
+                    **row,
+                    size=last_seq + 1,
+                    last_hash_hex=last_hash[0]["hash"],
+                    checkpoint=newest[0] if newest else None,
+                )
+            )
+        return states
+
+    def checkpoints(self, origin: str, limit: int = 100) -> list[StoredCheckpoint]:
+        """Return a ledger's newest checkpoints, newest first."""
+        rows = self._rows(sql("reader_checkpoints"), {"origin": origin, "limit": limit})
+        return [StoredCheckpoint(**row) for row in rows]
+
+    def unrecognised(self, limit: int = 100) -> dict[str, int]:
+        """Entries that look like GenAI but that no convention recognised, by instrumentation scope."""
+        return {row["scope_name"]: row["events"] for row in self._rows(sql("reader_unrecognised"), {"limit": limit})}
+
+    def _keys(self, where: Filter, limit: int | None) -> Iterator[list[tuple[str, int]]]:
+        """Yield (origin, seq) of every match, in order, up to where the ledgers ended at the first call."""
+        sizes = {row["origin"]: row["last_seq"] + 1 for row in self._rows(sql("reader_ledgers"), {})}
+        after: tuple[str, int] = ("", -1)
+        left = limit
+        while left is None or left > 0:
+            wanted = _KEYS_AT_ONCE if left is None else min(left, _KEYS_AT_ONCE)
+            rows = self._filtered("reader_keys", where, after_origin=after[0], after_seq=after[1], limit=wanted)
+            keys = [(row["origin"], row["seq"]) for row in rows]
+            inside = [key for key in keys if key[1] < sizes.get(key[0], 0)]
+            if inside:
+                yield inside
+            if len(keys) < wanted:
+                return
+            after = keys[-1]
+            left = None if left is None else left - len(inside)
+
+    def _at(self, origin: str, seqs: Sequence[int], columns: str) -> list[Row]:
+        """Return the entries at ``seqs`` (ascending)."""
+        where: Parameters = {"origin": origin, "first": seqs[0], "last": seqs[-1]}
+        if _contiguous(seqs):
+            return self._entries("reader_range", columns, where)
+        return self._entries("reader_picked", columns, where | {"seqs": list(seqs)})
+
+    def _full(self, statement: str, **parameters: Any) -> list[Row]:
+        return self._entries(statement, _FULL, parameters)
+
+    def _entries(self, statement: str, columns: str, parameters: Parameters) -> list[Row]:
+        rows = self._rows(sql(statement).replace("/*columns*/", columns), parameters)
+        for row in rows:
+            row["content_commitments"] = {name: value.hex() for name, value in row["content"].items()}
+            row["content"] = {}
+        return rows
+
+    def _filtered(self, statement: str, where: Filter, columns: str = "", **parameters: Any) -> list[Row]:
+        condition, values = conditions(where)
+        text = sql(statement).replace("/*columns*/", columns).replace("/*filter*/", condition)
+        return self._rows(text, values | parameters)
+
+    def _rows(self, statement: str, parameters: Parameters) -> list[Row]:
+        with self._database.client() as client:
+            result = client.query(statement, parameters=parameters)
+        names = result.column_names
+        return [dict(zip(names, values, strict=True)) for values in result.result_rows]
+
+
+Query = Callable[[str, Parameters], list[Row]]
+
+
+def _contiguous(seqs: Sequence[int]) -> bool:
+    return seqs[-1] - seqs[0] == len(seqs) - 1
+
+
+def _slices(seqs: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Cut ascending ``seqs``: long slices where nothing is missing, shorter ones elsewhere."""
+    start = 0
+    while start < len(seqs):
+        piece = seqs[start : start + _RANGE_ROWS]
+        if not _contiguous(piece):
+            piece = piece[:_PICKED_ROWS]
+        yield piece
+        start += len(piece)

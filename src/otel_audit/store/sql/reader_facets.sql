@@ -1,0 +1,34 @@
+-- The values of an entry that a facet counts, as an array.
+
+-- name: event_type
+[e.event_type]
+-- name: decision
+[e.decision]
+-- name: reviewer_id
+[e.reviewer_id]
+-- name: rationale_code
+e.rationale_code
+-- name: model (asked for, or answering)
+arrayDistinct([e.request_model, e.response_model])
+-- name: provider
+[e.provider]
+-- name: service
+[e.service]
+-- name: environment
+[e.environment]
+-- name: task_kind
+[e.task_kind]
+-- name: prompt_name
+[e.prompt_name]
+-- name: prompt_version
+[e.prompt_version]
+-- name: agent_name
+[e.agent_name]
+-- name: tool_name
+[e.tool_name]
+-- name: resolution
+[e.resolution]
+-- name: status
+[e.status]
+-- name: task_id
+[e.task_id]

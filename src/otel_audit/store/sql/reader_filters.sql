@@ -1,0 +1,78 @@
+-- One condition for each field of model.Filter, over audit_entries AS e. Those that are set are joined with AND.
+
+-- name: task_id
+e.task_id = {task_id:String}
+
+-- name: reviewer_id
+e.reviewer_id IN {reviewer_id:Array(String)}
+
+-- name: event_type
+e.event_type IN {event_type:Array(String)}
+
+-- name: decision
+e.decision IN {decision:Array(String)}
+
+-- name: model (asked for, or answering)
+(e.request_model IN {model:Array(String)} OR e.response_model IN {model:Array(String)})
+
+-- name: service
+e.service IN {service:Array(String)}
+
+-- name: environment
+e.environment IN {environment:Array(String)}
+
+-- name: since
+e.event_time >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+
+-- name: until
+e.event_time < fromUnixTimestamp64Nano({until:Int64}, 'UTC')
+
+-- name: trace_id
+e.trace_id = {trace_id:String}
+
+-- name: request_id (the application's, or the provider's)
+(e.request_id = {request_id:String} OR e.provider_request_id = {request_id:String})
+
+-- name: response_id
+e.response_id = {response_id:String}
+
+-- name: conversation_id
+e.conversation_id = {conversation_id:String}
+
+-- name: term (one word or phrase of Filter.text: `term` is it, /*in_content*/ a condition on audit_content AS c.
+-- A GenAI text that came in a log record counts for the AI call of the same span too.)
+(
+    positionCaseInsensitiveUTF8(e.task_id, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.reviewer_id, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.to_reviewer, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.actor_id, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.request_id, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.provider_request_id, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.response_id, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.conversation_id, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.trace_id, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.span_id, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.name, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.subject_ref, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.user_id, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.service, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.request_model, {term:String}) > 0
+    OR positionCaseInsensitiveUTF8(e.response_model, {term:String}) > 0
+    OR arrayExists(code -> positionCaseInsensitiveUTF8(code, {term:String}) > 0, e.rationale_code)
+    OR (e.origin, e.seq) IN (SELECT c.origin, c.seq FROM audit_content AS c WHERE /*in_content*/)
+    OR (e.event_type = 'ai_call' AND e.span_id != '' AND (e.trace_id, e.span_id) IN (
+        SELECT l.trace_id, l.span_id
+        FROM audit_entries AS l
+        WHERE l.event_type = 'log' AND l.convention != '' AND l.span_id != ''
+          AND (l.origin, l.seq) IN (SELECT c.origin, c.seq FROM audit_content AS c WHERE /*in_content*/)
+    ))
+)
+
+-- name: content_like (served by the text index when the pattern is letters and digits alone, four or more)
+lower(c.value) LIKE {pattern:String}
+
+-- name: content_tokens (whole words: for those too short to look for inside of others)
+hasAnyTokens(lower(c.value), {tokens:Array(String)})
+
+-- name: content_spellings (text beyond ASCII: lower() knows none of it, and JSON may carry it escaped)
+multiSearchAnyCaseInsensitiveUTF8(c.value, {spellings:Array(String)}) > 0
