@@ -1,1 +1,52 @@
-"""otel-audit."""
+"""otel-audit: an audit trail for AI systems that people query, understand and trust.
+
+What an application needs. AI calls are captured by whatever OpenTelemetry GenAI instrumentation is
+installed; this adds the task they belong to, and what people decided about them:
+
+>>> import otel_audit as audit
+>>> audit.configure(service_name="loan-assistant")
+>>> with audit.task("loan-4711", kind="credit_decision", subject_ref="case-88"):
+...     draft = "Declined."  # an AI call, here or in a service that is called from here
+>>> with audit.review("loan-4711", reviewer="u_102") as review:
+...     review.modify(
+...         before=draft,
+...         after="Approved, up to 5,000 EUR.",
+...         rationale_code="policy.income_missing",
+...         rationale="The payslip was in the attachment.",
+...     )
+>>> audit.resolve("loan-4711", by="u_102", resolution="approved_with_changes")
+>>> audit.flush()
+True
+
+None of these functions raises into the application: ``error_counts`` tells how often one failed.
+"""
+
+from otel_audit.instrumentation import (
+    Ticket,
+    configure,
+    error_counts,
+    escalate,
+    finish_review,
+    flush,
+    prompt,
+    record_access,
+    resolve,
+    review,
+    start_review,
+    task,
+)
+
+__all__ = [
+    "Ticket",
+    "configure",
+    "error_counts",
+    "escalate",
+    "finish_review",
+    "flush",
+    "prompt",
+    "record_access",
+    "resolve",
+    "review",
+    "start_review",
+    "task",
+]

@@ -182,5 +182,3 @@ class Finding:
     detail: str
     seq: int | None = None
     column: str | None = None
-
-

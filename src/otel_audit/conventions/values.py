@@ -40,8 +40,11 @@ class Pairs:
 
 
 class Odd:
-    """A value that is not one: ``$absent`` (a key without value), ``$raw`` (bytes nobody can read),
-    ``$content`` (a non-string value that was moved to content of that name)."""
+    """A value that is not one, as the JSON object ``{kind: argument}``.
+
+    ``$absent`` is a key without value, ``$raw`` bytes that nobody can read, ``$content`` a non-string
+    value that was moved to content of that name.
+    """
 
     __slots__ = ("argument", "kind")
 

@@ -47,8 +47,8 @@ _SCHEMA: Final = {
     "Status": "message 2 string, code 3 int32",
     "LogRecord": (
         "time_unix_nano 1 fixed64, severity_number 2 int32, severity_text 3 string, body 5 AnyValue, "
-        "attributes 6 *KeyValue, dropped_attributes_count 7 uint32, flags 8 fixed32, trace_id 9 bytes, span_id 10 bytes, "
-        "observed_time_unix_nano 11 fixed64, event_name 12 string"
+        "attributes 6 *KeyValue, dropped_attributes_count 7 uint32, flags 8 fixed32, trace_id 9 bytes, "
+        "span_id 10 bytes, observed_time_unix_nano 11 fixed64, event_name 12 string"
     ),
 }
 _ONEOF: Final = "AnyValue"
@@ -71,12 +71,12 @@ def _messages(variant: str) -> dict[str, type[Message]]:
     file = FileDescriptorProto(name=f"otel_audit/{variant}.proto", package=variant, syntax="proto3")
     for message_name, fields in _SCHEMA.items():
         message = file.message_type.add(name=message_name)
-        if message_name == _ONEOF:
+        if message_name == _ONEOF and variant != "shell":
             message.oneof_decl.add(name="value")
         for field_text in fields.split(", "):
             name, number, kind = field_text.split(" ")
             field = message.field.add(name=name, number=int(number), label=_F.LABEL_OPTIONAL)
-            if message_name == _ONEOF:
+            if message_name == _ONEOF and variant != "shell":
                 field.oneof_index = 0
             if kind[0] == "*":
                 field.label = _F.LABEL_REPEATED
@@ -120,7 +120,7 @@ def note(damage: list[str], remark: str) -> None:
 
 
 def text(raw: bytes, damage: list[str]) -> str:
-    """A shell's text field. Invalid UTF-8 becomes ``\\xff`` and is noted in ``damage``."""
+    """A shell's text field. Invalid UTF-8 becomes backslash escapes and is noted in ``damage``."""
     try:
         return raw.decode()
     except UnicodeDecodeError:

@@ -51,13 +51,18 @@ def split_encoding(encoding: bytes) -> list[bytes]:
     return values
 
 
-def placed(encoding: bytes, seq: int, prev_hash: bytes | None) -> bytes:
-    """The same entry at another position: ``seq`` and, when given, ``prev_hash`` replaced."""
-    values = split_encoding(encoding)
-    values[_SEQ] = struct.pack("<Q", seq)
-    if prev_hash is not None:
-        values[_PREV_HASH] = prev_hash
-    return b"".join(values)
+class Movable:
+    """An entry whose position can be replaced. Raises MalformedInput for an encoding of another schema version."""
+
+    def __init__(self, encoding: bytes) -> None:
+        values = split_encoding(encoding)
+        self._before = b"".join(values[:_SEQ])
+        self._prev_hash = values[_PREV_HASH]
+        self._after = b"".join(values[_PREV_HASH + 1 :])
+
+    def hash_at(self, seq: int, prev_hash: bytes | None) -> bytes:
+        """Return the leaf hash it would have at ``seq``, after ``prev_hash`` if that is known."""
+        return leaf_hash(b"".join((self._before, struct.pack("<Q", seq), prev_hash or self._prev_hash, self._after)))
 
 
 def find_altered_column(

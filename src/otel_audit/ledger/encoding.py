@@ -38,12 +38,22 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
+def encode_bytes(raw: bytes) -> bytes:
+    """RowBinary of a String: its length, then its bytes."""
+    return varint(len(raw)) + raw
+
+
+def encode_uint64(number: int) -> bytes:
+    """RowBinary of a UInt64 (and of a time after 1970, in nanoseconds)."""
+    return _UINT64(number)
+
+
 def _string(value: str) -> bytes:
     raw = value.encode()
     return varint(len(raw)) + raw
 
 
-def _bool(value: bool) -> bytes:
+def _bool(value: bool) -> bytes:  # noqa: FBT001 - an encoder takes the value it encodes
     return b"\x01" if value else b"\x00"
 
 
@@ -76,32 +86,31 @@ def _hash_map(pairs: Mapping[str, bytes]) -> bytes:
     return varint(len(pairs)) + b"".join([_string(key) + _hash(value) for key, value in pairs.items()])
 
 
-_ENCODERS: Final[dict[ColumnType, tuple[Callable[[Any], bytes], Any]]] = {
-    ColumnType.STRING: (_string, ""),
-    ColumnType.NAME: (_string, ""),
-    ColumnType.UINT16: (_UINT16, 0),
-    ColumnType.UINT64: (_UINT64, 0),
-    ColumnType.BOOL: (_bool, False),
-    ColumnType.TIME: (_INT64, 0),
-    ColumnType.HASH: (_hash, bytes(HASH_SIZE)),
-    ColumnType.OPTIONAL_FLOAT: (_optional_float, None),
-    ColumnType.OPTIONAL_COUNT: (_optional_count, None),
-    ColumnType.STRINGS: (_strings, ()),
-    ColumnType.STRING_MAP: (_string_map, ()),
-    ColumnType.HASH_MAP: (_hash_map, {}),
+_ENCODERS: Final[dict[ColumnType, Callable[[Any], bytes]]] = {
+    ColumnType.STRING: _string,
+    ColumnType.NAME: _string,
+    ColumnType.UINT16: _UINT16,
+    ColumnType.UINT64: _UINT64,
+    ColumnType.BOOL: _bool,
+    ColumnType.TIME: _INT64,
+    ColumnType.HASH: _hash,
+    ColumnType.OPTIONAL_FLOAT: _optional_float,
+    ColumnType.OPTIONAL_COUNT: _optional_count,
+    ColumnType.STRINGS: _strings,
+    ColumnType.STRING_MAP: _string_map,
+    ColumnType.HASH_MAP: _hash_map,
 }
 
 
 def encode_value(column: Column, value: Any) -> bytes:
     """RowBinary of one value of ``column``."""
-    encoder, _ = _ENCODERS[column.type]
     try:
-        return encoder(value)
+        return _ENCODERS[column.type](value)
     except (struct.error, AttributeError, TypeError, UnicodeEncodeError) as exc:
         raise MalformedInput(f"column {column.name} ({column.type}) can not hold {value!r:.80}") from exc
 
 
-_EVENT_DEFAULTS: Final = [encode_value(column, _ENCODERS[column.type][1]) for column in EVENT_COLUMNS]
+_EVENT_DEFAULTS: Final = [encode_value(column, column.default) for column in EVENT_COLUMNS]
 _EVENT_INDEX: Final = {column.name: (index, column) for index, column in enumerate(EVENT_COLUMNS)}
 
 

@@ -7,12 +7,12 @@ hashes still have to match signed checkpoints: that is ``verify``'s part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from otel_audit.errors import MalformedInput
-from otel_audit.ledger.diagnosis import Candidates, find_altered_column, placed
+from otel_audit.ledger.diagnosis import Candidates, Movable, find_altered_column
 from otel_audit.ledger.encoding import leaf_hash
 from otel_audit.ledger.findings import Code, Findings
 
@@ -47,12 +47,15 @@ class Suspect:
 class Examined:
     """What 256 seqs turned out to be: their sealed leaf hashes (None: unknown), and all suspects.
 
+    ``present`` are the seqs at which a row stands for the entry, altered or not.
+
     ``diverged`` are the seqs where rows that agree with each other disagree with the tile: either was altered,
     and only a signed root can tell which. ``leaves`` follow the rows there.
     """
 
     leaves: list[bytes | None] = field(default_factory=list)
     suspects: list[Suspect] = field(default_factory=list)
+    present: set[int] = field(default_factory=set)
     diverged: list[int] = field(default_factory=list)
 
 
@@ -123,10 +126,11 @@ def _judge(result: Examined, seq: int, rows: list[Row], witnesses: _Witnesses) -
     result.suspects += [Suspect(Code.ROW_INSERTED, seq, row, None, witnesses.prev_leaf) for row in others]
     if len(distinct) < len(rows):
         result.suspects.append(Suspect(Code.ROW_DUPLICATED, seq, best, None, witnesses.prev_leaf))
+    result.present.add(seq)
     leaf = leaf_hash(best.encoding)
-    return (
-        _judge_intact(result, best, witnesses) if leaf == best.hash else _judge_changed(result, best, leaf, witnesses)
-    )
+    if leaf == best.hash:
+        return _judge_intact(result, best, witnesses)
+    return _judge_changed(result, best, leaf, witnesses)
 
 
 def _judge_changed(result: Examined, row: Row, leaf: bytes, witnesses: _Witnesses) -> bytes | None:
@@ -139,6 +143,7 @@ def _judge_changed(result: Examined, row: Row, leaf: bytes, witnesses: _Witnesse
     if sealed is None and prev_leaf not in (None, row.prev_hash):
         # No link, no hash and no witness: it never was an entry of this ledger.
         result.suspects.append(Suspect(Code.ROW_INSERTED, row.seq, row, None, prev_leaf))
+        result.present.discard(row.seq)
         return None
     result.suspects.append(Suspect(Code.ROW_MODIFIED, row.seq, row, sealed or row.hash, prev_leaf))
     return sealed or row.hash
@@ -173,31 +178,35 @@ def _credit(row: Row, witnesses: _Witnesses) -> tuple[bool, ...]:
     )
 
 
-def name_suspects(suspects: Sequence[Suspect], findings: Findings, candidates: Candidates) -> None:
-    """Turn suspects into findings: find out which were moved, and which column was altered.
+def name_suspects(
+    suspects: Sequence[Suspect],
+    holes: Sequence[tuple[int, int]],
+    findings: Findings,
+    candidates: Candidates | None,
+    elsewhere: frozenset[int] = frozenset(),
+) -> None:
+    """Turn suspects and ``holes`` (ranges of missing seqs) into findings.
 
     1. A row that has the sealed hash of another suspect's seq once it is put there was moved.
     2. Two that were moved to each other's place were reordered; one that fills a hole had its seq altered.
-    3. For what is left of the modified ones, the altered column is searched.
-    4. Deleted neighbours become one finding; from entry 0 on they are a removed prefix.
+    3. For what is left of the modified ones, the altered column is searched, if there are ``candidates``.
+    4. What is left of the holes was deleted, unless it was found ``elsewhere``.
     """
-    origins = _find_origins(suspects)  # 1
-    filled: set[int] = set()
-    moved: set[int] = set()
+    origins = _find_origins(suspects) if candidates else {}  # 1
     gone = {suspect.seq for suspect in suspects if suspect.row is None}
-    for at, (place, row) in origins.items():  # 2
-        suspect = suspects[at]
+    filled: set[int] = set()
+    for at, (place, row) in list(origins.items()):  # 2
         if place in gone:
-            detail = f"entry {place} is stored under seq {row.seq}"
-            findings.add(Code.ROW_MODIFIED, detail, seq=place, column="seq")
+            findings.add(Code.ROW_MODIFIED, f"entry {place} is stored under seq {row.seq}", seq=place, column="seq")
             filled.add(place)
-            moved.add(at)
-        elif suspect.code is Code.ROW_MODIFIED:
-            findings.add(Code.ROW_REORDERED, f"seq {row.seq} holds what was sealed as entry {place}", seq=row.seq)
-            moved.add(at)
+        elif suspects[at].code is Code.ROW_MODIFIED:
+            detail = f"seq {row.seq} holds what was sealed as entry {place}"
+            findings.add(Code.ROW_REORDERED, detail, seq=row.seq)
+        else:
+            del origins[at]
     searched = 0
     for at, suspect in enumerate(suspects):
-        if suspect.row is None or at in moved:
+        if suspect.row is None or at in origins:
             continue
         if suspect.code is not Code.ROW_MODIFIED:
             findings.add(suspect.code, _DETAILS[suspect.code], seq=suspect.seq)
@@ -205,7 +214,7 @@ def name_suspects(suspects: Sequence[Suspect], findings: Findings, candidates: C
         searched += 1  # 3
         column, detail = _name_column(suspect, candidates if searched <= _RESOLVED_CLOSELY else None)
         findings.add(Code.ROW_MODIFIED, detail, seq=suspect.seq, column=column)
-    report_missing(sorted(gone - filled), findings)  # 4
+    report_holes(_without(holes, filled | elsewhere), findings)  # 4
 
 
 _DETAILS: Final = {
@@ -222,14 +231,12 @@ def _find_origins(suspects: Sequence[Suspect]) -> dict[int, tuple[int, Row]]:
     for at, suspect in enumerate(suspects[:_RESOLVED_CLOSELY]):
         if suspect.row is None or suspect.code is Code.ROW_DUPLICATED:
             continue
+        try:
+            movable = Movable(suspect.row.encoding)
+        except MalformedInput:
+            continue  # Of another schema version: its columns are not ours to move.
         for place in places:
-            if place.seq == suspect.seq:
-                continue
-            try:
-                there = leaf_hash(placed(suspect.row.encoding, place.seq, place.prev_hash))
-            except MalformedInput:
-                break  # Of another schema version: its columns are not ours to move.
-            if there == place.sealed:
+            if place.seq != suspect.seq and movable.hash_at(place.seq, place.prev_hash) == place.sealed:
                 found[at] = (place.seq, suspect.row)
                 break
     return found
@@ -249,18 +256,20 @@ def _name_column(suspect: Suspect, candidates: Candidates | None) -> tuple[str |
     return altered.name, f"{changed}: {altered.name} is {altered.stored}, was sealed as {altered.sealed}"
 
 
-def report_missing(seqs: Sequence[int], findings: Findings) -> None:
-    """One finding for each run of missing entries."""
-    first = 0
-    for at, seq in enumerate(seqs):
-        if at + 1 == len(seqs) or seqs[at + 1] != seq + 1:
-            report_hole(seqs[first], seq + 1, findings)
-            first = at + 1
+def report_holes(holes: Iterable[tuple[int, int]], findings: Findings) -> None:
+    """Report missing entries, one finding for each range [start, end). From entry 0 on, they are a removed prefix."""
+    for start, end in holes:
+        many = f"entries {start} to {end - 1} are missing ({end - start})"
+        detail = f"entry {start} is missing" if end == start + 1 else many
+        findings.add(Code.ROW_DELETED if start else Code.PREFIX_REMOVED, detail, seq=start)
 
 
-def report_hole(start: int, end: int, findings: Findings) -> None:
-    """The finding for the missing entries [start, end)."""
-    which = (
-        f"entry {start} is missing" if end == start + 1 else f"entries {start} to {end - 1} are missing ({end - start})"
-    )
-    findings.add(Code.ROW_DELETED if start else Code.PREFIX_REMOVED, which, seq=start)
+def _without(holes: Iterable[tuple[int, int]], seqs: set[int]) -> Iterator[tuple[int, int]]:
+    for start, end in holes:
+        rest = start
+        for seq in sorted(seq for seq in seqs if start <= seq < end):
+            if rest < seq:
+                yield rest, seq
+            rest = seq + 1
+        if rest < end:
+            yield rest, end

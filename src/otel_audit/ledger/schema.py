@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 SCHEMA_VERSION: Final = 1
 
@@ -39,7 +39,26 @@ class Column:
     type: ColumnType
     meaning: str
 
+    @property
+    def default(self) -> Any:
+        """What the column holds when an event says nothing about it."""
+        return _DEFAULTS[self.type]
 
+
+_DEFAULTS: Final[dict[ColumnType, Any]] = {
+    ColumnType.STRING: "",
+    ColumnType.NAME: "",
+    ColumnType.UINT16: 0,
+    ColumnType.UINT64: 0,
+    ColumnType.BOOL: False,
+    ColumnType.TIME: 0,
+    ColumnType.HASH: bytes(32),
+    ColumnType.OPTIONAL_FLOAT: None,
+    ColumnType.OPTIONAL_COUNT: None,
+    ColumnType.STRINGS: (),
+    ColumnType.STRING_MAP: (),
+    ColumnType.HASH_MAP: {},
+}
 _T = ColumnType
 
 # Given by the sequencer, the single writer. Everything after them is known before sequencing.

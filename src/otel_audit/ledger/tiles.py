@@ -106,6 +106,22 @@ class TileBuilder:
         full, self._full = self._full, []
         return full
 
+    def subtrees(self, full_tile: TileGetter) -> SubtreeGetter:
+        """A getter of perfect subtrees of the tree so far, for proofs: the right edge comes from memory."""
+
+        def unit(level: int, index: int) -> bytes:
+            first_open = (self.size >> (TILE_HEIGHT * (level + 1))) << TILE_HEIGHT
+            if index >= first_open:
+                return self._open[level][index - first_open]
+            tile, offset = divmod(index, TILE_WIDTH)
+            return full_tile(level, tile)[offset * HASH_SIZE : (offset + 1) * HASH_SIZE]
+
+        def subtree(level: int, index: int) -> bytes:
+            tile_level, height = divmod(level, TILE_HEIGHT)
+            return tree_root([unit(tile_level, position) for position in range(index << height, (index + 1) << height)])
+
+        return subtree
+
     def root(self) -> bytes:
         """Root hash over all leaves so far (at most 256 hashes a level)."""
         partial: list[bytes] = []

@@ -1,180 +1,301 @@
-"""Verification of one ledger: hashes, chain, tree, and every signed root, in one pass and constant memory.
+"""Verification of one ledger: hashes, chain, tree and every signed root, in one pass and constant memory.
 
-Pure: rows, tiles and signed checkpoints come in as iterators, findings go out. ``LedgerVerifier.run``:
+Pure: rows, tiles and signed checkpoints come in as iterators, findings go out. The steps of a run:
 
 0. Entries are taken 256 at a time, the width of a tile; ``examine`` looks closely where anything is wrong.
 1. Each row's encoding is hashed anew, and must give the stored hash.
 2. Each ``prev_hash`` must be the hash of the entry before; that of entry 0 is SHA-256(origin).
 3. seq must be contiguous, each once.
-4. The leaf hashes must be those of the stored tile.
+4. The leaf hashes must be those of the stored tile, and every tile that a checkpoint covers must be there.
 5. The Merkle tree grows over them, and each level above must be what its tiles hold.
 6. Wherever a signed checkpoint was made, stored or anchored, the root must be the signed one.
 7. No two signed roots for one size.
 8. No signed checkpoint and no tile may reach beyond the last row.
+
+Steps 5 to 8 are in ``roots``.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from otel_audit.errors import VerificationError
-from otel_audit.ledger.checkpoint import WrongOrigin, open_checkpoint
 from otel_audit.ledger.diagnosis import Candidates
-from otel_audit.ledger.encoding import HASH_SIZE, genesis_hash, leaf_hash, origin_prefix
-from otel_audit.ledger.examine import Row, Suspect, examine, name_suspects, report_hole
+from otel_audit.ledger.encoding import genesis_hash, leaf_hash, origin_prefix
+from otel_audit.ledger.examine import Row, Suspect, examine, name_suspects, report_holes
 from otel_audit.ledger.findings import Code, Findings
-from otel_audit.ledger.merkle import EMPTY_ROOT, CompactRange, tree_root
-from otel_audit.ledger.note import BadSignature, UnknownKey, VerifierKey
-from otel_audit.ledger.tiles import TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, split_hashes
-from otel_audit.model import Checkpoint
+from otel_audit.ledger.merkle import CompactRange
+from otel_audit.ledger.roots import RootChecker, Seal, UpperTile
+from otel_audit.ledger.tiles import TILE_WIDTH, split_hashes
 
-_SUSPECTS_KEPT: Final = 2000  # for naming; all beyond are reported with what is known of them at once
+_KEPT_FOR_NAMING: Final = 2000  # suspects and holes; what is beyond is reported at once, with less said about it
 
 
 class RowBlock(NamedTuple):
-    """Consecutive rows, ordered by seq, as columns of equal length."""
+    """Consecutive rows ordered by seq, as columns of equal length."""
 
-    seqs: Sequence[int]
-    prev_hashes: Sequence[bytes]
-    hashes: Sequence[bytes]
-    encodings: Sequence[bytes]
+    seqs: list[int]
+    prev_hashes: list[bytes]
+    hashes: list[bytes]
+    encodings: list[bytes]
+
+    def part(self, start: int, end: int) -> RowBlock:
+        """Return the rows at [start, end) of this block."""
+        return RowBlock(
+            self.seqs[start:end], self.prev_hashes[start:end], self.hashes[start:end], self.encodings[start:end]
+        )
+
+    def joined(self, other: RowBlock) -> RowBlock:
+        """Return these rows followed by those of ``other``."""
+        return RowBlock(
+            self.seqs + other.seqs,
+            self.prev_hashes + other.prev_hashes,
+            self.hashes + other.hashes,
+            self.encodings + other.encodings,
+        )
+
+    def rows(self) -> list[Row]:
+        """Return the rows one by one."""
+        return [Row(*values) for values in zip(*self, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
-    """A checkpoint with a verified signature: at ``size`` the root was ``root_hash``.
+class Evidence:
+    """What is known of a ledger beside its rows.
 
-    ``anchored`` when it came from an anchor, ``source`` says where a person finds it.
+    ``seals`` in order of size; ``tiles`` the full tiles of level 0 as (index, hashes) in order. ``declared_size``
+    is the largest size that anything claims; tiles below ``tiled_size`` have to be there. ``elsewhere`` are seqs
+    whose rows were found under another origin, and are reported there.
     """
 
-    size: int
-    root_hash: bytes
-    source: str
-    anchored: bool
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a run established. ``size`` and ``root_hash`` are of the rows; sizes are 0 when there was none."""
-
-    size: int = 0
-    root_hash: bytes = EMPTY_ROOT
-    sealed_size: int = 0  # the largest size whose signed root the rows have
-    anchored_size: int = 0  # the same, from an anchor
-    checkpoint: Checkpoint | None = None  # the largest stored checkpoint with a valid signature
-    anchors_seen: int = 0
-
-
-def open_seal(
-    note: str, keys: Sequence[VerifierKey], source: str, findings: Findings, *, anchored: bool
-) -> Seal | None:
-    """Check one signed checkpoint; what is wrong with it becomes a finding."""
-    try:
-        checkpoint = open_checkpoint(note, keys, findings.origin)
-    except BadSignature as exc:
-        findings.add(Code.BAD_SIGNATURE, f"{source}: {exc}")
-    except UnknownKey as exc:
-        findings.add(Code.UNKNOWN_KEY, f"{source}: {exc}")
-    except WrongOrigin as exc:
-        findings.add(Code.WRONG_ORIGIN, f"{source}: {exc}")
-    except VerificationError as exc:
-        findings.add(Code.BAD_SIGNATURE, f"{source}: {exc}")
-    else:
-        return Seal(checkpoint.size, checkpoint.root_hash, source, anchored)
-    return None
-
-
-@dataclass(slots=True)
-class _Branch:
-    """A tree over the tiles' hashes, kept beside the tree over the rows since they parted at ``seqs``."""
-
-    tree: CompactRange
-    seqs: list[int]
-
-
-@dataclass(slots=True)
-class LedgerVerifier:
-    """One run over one ledger.
-
-    ``seals`` come in order of size. ``tiles`` are the full tiles of level 0 as (index, hashes) in order;
-    ``upper_tile(level, index)`` gives the stored versions of a tile above. ``declared_size`` is the largest size
-    that anything in the store or an anchor claims; tiles below ``tiled_size`` have to be there. A run that does
-    not begin at entry 0 gets ``start`` (a multiple of 256), the tree before it and the leaf hash before it.
-    """
-
-    findings: Findings
     seals: Iterator[Seal]
     tiles: Iterator[tuple[int, bytes]]
-    upper_tile: Callable[[int, int], Sequence[bytes]]
+    upper_tile: UpperTile
     candidates: Candidates
     declared_size: int = 0
     tiled_size: int = 0
-    start: int = 0
-    tree: CompactRange | None = field(default_factory=CompactRange)
-    prev_leaf: bytes | None = None
-    outcome: Outcome = field(default_factory=Outcome)
-    _suspects: list[Suspect] = field(default_factory=list)
-    _branch: _Branch | None = None
-    _rebuilt: bool = False
-    _contradicted: set[bool] = field(default_factory=set)  # kinds of seals (anchored or not) the rows contradict
-    _group: list[Seal] = field(default_factory=list)  # the next seals, all of one size
-    _ahead: Seal | None = None
-    _next_tile: tuple[int, bytes] | None = None
-    _uppers: list[list[bytes]] | None = field(default_factory=list)  # per level: hashes of the tile being filled
-    _next: int = 0  # the next seq that is expected
-    _prefix: bytes = b""
+    elsewhere: frozenset[int] = frozenset()
 
-    def run(self, blocks: Iterable[RowBlock], progress: Callable[[int], None] | None = None) -> Outcome:
-        """Verify the rows that ``blocks`` give; ``progress`` hears how many seqs are done."""
-        origin = self.findings.origin
-        self._prefix = origin_prefix(origin)
-        self._next = self.start
-        if self.start == 0:
-            self.prev_leaf = genesis_hash(origin)
-        else:
-            self._uppers = None  # Their first part lies before the start.
-        self._next_group()
-        self._next_tile = next(self.tiles, None)
+
+class LedgerVerifier:
+    """One run over one ledger. ``roots`` holds what it established."""
+
+    def __init__(
+        self, findings: Findings, evidence: Evidence, tree: CompactRange | None = None, prev_leaf: bytes | None = None
+    ) -> None:
+        """Begin at entry 0; or, with the ``tree`` of the 256 * n entries before and the last leaf hash, after them."""
+        self.roots = RootChecker(findings, evidence.seals, evidence.upper_tile, tree)
+        self._findings = findings
+        self._evidence = evidence
+        self._prefix = origin_prefix(findings.origin)
+        self._prev_leaf = prev_leaf if tree else genesis_hash(findings.origin)
+        self._tiles = _TileReader(evidence.tiles, findings, evidence.tiled_size)
+        self._suspects: list[Suspect] = []
+        self._holes: list[tuple[int, int]] = []
+
+    def run(self, blocks: Iterable[RowBlock], progress: Callable[[int], None] | None = None) -> None:
+        """Verify the rows that ``blocks`` give; ``progress`` hears up to which seq they are done."""
         waiting: RowBlock | None = None
         for chunk in _chunks(blocks):  # 0
             if waiting is not None:
                 self._take(waiting, chunk)
                 if progress is not None:
-                    progress(self._next - self.start)
+                    progress(self.roots.size)
             waiting = chunk
         if waiting is not None:
             self._take(waiting, None)
+        if progress is not None:
+            progress(self.roots.size)
         self._finish()
-        return self.outcome
 
     def _take(self, chunk: RowBlock, following: RowBlock | None) -> None:
         start = chunk.seqs[0] - chunk.seqs[0] % TILE_WIDTH
-        next_prev = following.prev_hashes[0] if following and following.seqs[0] == start + TILE_WIDTH else None
-        if start != self._next and not self._close_hole(chunk, start):
+        if start != self.roots.size and not self._close_hole(chunk, start):
             return
-        tile = self._tile(start // TILE_WIDTH)
         computed = [leaf_hash(encoding) for encoding in chunk.encodings]
+        tile = self._tiles.read(start // TILE_WIDTH)
         if self._is_sound(chunk, computed, start, tile, is_last=following is None):
-            self._advance(start, computed, None, tile is not None and len(computed) == TILE_WIDTH)
-            self.prev_leaf = computed[-1]
-            self._next = start + len(computed)
+            self.roots.advance(computed)
+            self._prev_leaf = computed[-1]
         else:
-            self._take_closely(chunk, start, tile, next_prev, is_last=following is None)
+            self._take_closely(chunk, following, start, tile)
 
     def _is_sound(
         self, chunk: RowBlock, computed: list[bytes], start: int, tile: bytes | None, *, is_last: bool
     ) -> bool:
-        """The common case, with as little work per row as Python allows."""
-        width = len(computed)
+        """Tell whether nothing is wrong with a chunk, with as little work a row as Python allows."""
         return (
             computed == chunk.hashes  # 1
-            and chunk.prev_hashes[0] == self.prev_leaf  # 2
-            and computed[:-1] == chunk.prev_hashes[1:]
-            and (width == TILE_WIDTH or is_last)  # 3
-            and chunk.seqs == list(range(start, start + width))
-            and (tile is None or (b"".join(computed) == tile if width == TILE_WIDTH else width + start < self.declared_size))  # 4
+            and chunk.prev_hashes[0] == self._prev_leaf  # 2
+            and chunk.prev_hashes[1:] == computed[:-1]
+            and (is_last or len(computed) == TILE_WIDTH)  # 3
+            and chunk.seqs == list(range(start, start + len(computed)))
+            and (tile is None or tile == b"".join(computed))  # 4
             and all(encoding.startswith(self._prefix) for encoding in chunk.encodings)
         )
+
+    def _take_closely(self, chunk: RowBlock, following: RowBlock | None, start: int, tile: bytes | None) -> None:
+        rows = chunk.rows()
+        end = start + TILE_WIDTH if following else chunk.seqs[-1] + 1
+        next_prev = following.prev_hashes[0] if following and following.seqs[0] == end else None
+        hashes = split_hashes(tile) if tile else None
+        found = examine(rows, start, end, prev_leaf=self._prev_leaf, next_prev=next_prev, tile=hashes)
+        # What is missing at the end is only missing if an entry follows: if none does, the tail was cut off.
+        end = max(found.present, default=start - 1) + 1
+        missing = [seq for seq in range(start, end) if seq not in found.present]
+        for suspect in found.suspects:
+            if suspect.row is not None or suspect.seq < end:
+                self._suspect(suspect)
+        for seq in missing:
+            self._hole(seq, seq + 1)
+        for row in rows:
+            if not row.encoding.startswith(self._prefix) and leaf_hash(row.encoding) == row.hash:
+                detail = (
+                    "the entry is of a schema version that this verifier does not know: its columns are not checked"
+                )
+                self._findings.add(Code.NON_CANONICAL, detail, seq=row.seq, column="schema_version")
+        leaves = found.leaves[: end - start]
+        self.roots.advance(leaves, hashes, [seq for seq in found.diverged if seq < end])
+        if leaves:
+            self._prev_leaf = leaves[-1]
+
+    def _close_hole(self, chunk: RowBlock, start: int) -> bool:
+        """Account for the entries missing before ``chunk``. Returns False when its rows are no entries at all."""
+        intact = [
+            prev_hash
+            for prev_hash, stored, encoding in zip(chunk.prev_hashes, chunk.hashes, chunk.encodings, strict=True)
+            if leaf_hash(encoding) == stored
+        ]
+        declared = self._evidence.declared_size
+        if start >= declared and (not intact or intact[0] == self._prev_leaf):
+            # Nothing sealed reaches here: rows with a seq too high, that do not follow a missing entry.
+            for row in chunk.rows():
+                self._suspect(Suspect(Code.ROW_INSERTED, row.seq, row, None, None))
+            return False
+        self._hole(self.roots.size, start)
+        while self.roots.size < start:
+            position = self.roots.size
+            tile = self._tiles.read(position // TILE_WIDTH)
+            if tile is None:
+                self._prev_leaf = None
+                self.roots.skip_to(min(start, self._tiles.next_start))
+                continue
+            leaves = split_hashes(tile)[position % TILE_WIDTH :]
+            for seq, sealed in enumerate(leaves, position):
+                if len(self._suspects) < _KEPT_FOR_NAMING:
+                    self._suspects.append(Suspect(Code.ROW_DELETED, seq, None, sealed, self._prev_leaf))
+                self._prev_leaf = sealed
+            self.roots.advance(leaves)
+        return True
+
+    def _suspect(self, suspect: Suspect) -> None:
+        self._suspects.append(suspect)
+        if len(self._suspects) > _KEPT_FOR_NAMING:
+            name_suspects([self._suspects.pop()], [], self._findings, None)
+
+    def _hole(self, start: int, end: int) -> None:
+        if self._holes and self._holes[-1][1] == start:
+            self._holes[-1] = (self._holes[-1][0], end)
+        else:
+            self._holes.append((start, end))
+            if len(self._holes) > _KEPT_FOR_NAMING:
+                report_holes([self._holes.pop(-2)], self._findings)
+
+    def _finish(self) -> None:
+        name_suspects(self._suspects, self._holes, self._findings, self._evidence.candidates, self._evidence.elsewhere)
+        size = self.roots.size
+        self.roots.finish()
+        claimed = self._tiles.finish()
+        if claimed > size and size == 0:
+            self._findings.add(Code.LEDGER_EMPTIED, f"no entry is left, but tiles hold the hashes of {claimed}")
+        elif claimed > size and not self._findings.has(Code.TAIL_TRUNCATED):
+            detail = f"the newest entry is {size - 1}, but stored tiles hold the hashes of {claimed} entries"
+            self._findings.add(Code.TAIL_TRUNCATED, detail, seq=size)
+
+
+class _TileReader:
+    """Reads the stored tiles of level 0 along with the rows."""
+
+    def __init__(self, tiles: Iterator[tuple[int, bytes]], findings: Findings, tiled_size: int) -> None:
+        self._tiles = tiles
+        self._findings = findings
+        self._required = tiled_size // TILE_WIDTH
+        self._ahead = next(tiles, None)
+        self._current: tuple[int, bytes | None] = (-1, None)
+        self._missing: list[int] = []  # [first, last] of the run of missing tiles that is not yet reported
+        self._claimed = 0
+
+    def read(self, index: int) -> bytes | None:
+        """The tile ``index``, or None when there is none that can be used. Indexes must not decrease."""
+        if self._current[0] == index:
+            return self._current[1]
+        versions = set()
+        while self._ahead is not None and self._ahead[0] <= index:
+            if self._ahead[0] == index:
+                versions.add(self._ahead[1])
+            self._ahead = next(self._tiles, None)
+        self._current = (index, self._choose(index, versions))
+        return self._current[1]
+
+    @property
+    def next_start(self) -> int:
+        """The first seq of the next tile that is there; beyond all seqs when there is none."""
+        return self._ahead[0] * TILE_WIDTH if self._ahead else 1 << 64
+
+    def _choose(self, index: int, versions: set[bytes]) -> bytes | None:
+        seq = index * TILE_WIDTH
+        if not versions:
+            if index < self._required:
+                if self._missing and self._missing[1] != index - 1:
+                    self._report_missing()
+                self._missing = [self._missing[0] if self._missing else index, index]
+            return None
+        self._claimed = seq + TILE_WIDTH
+        tile = versions.pop()
+        if versions:
+            self._findings.add(Code.TREE_DIVERGED, f"tile {index} is stored more than once, differently", seq=seq)
+            return None
+        try:
+            split_hashes(tile)
+        except VerificationError as exc:
+            self._findings.add(Code.TREE_DIVERGED, f"tile {index}: {exc}", seq=seq)
+            return None
+        return tile
+
+    def finish(self) -> int:
+        """Report what is missing, and return up to which size tiles claim entries."""
+        if self._missing:
+            self._report_missing()
+        while self._ahead is not None:
+            self._claimed = (self._ahead[0] + 1) * TILE_WIDTH
+            self._ahead = next(self._tiles, None)
+        return self._claimed
+
+    def _report_missing(self) -> None:
+        first, last = self._missing
+        self._missing = []
+        detail = f"the stored tiles {first} to {last} are missing: a checkpoint covers them, so they were there"
+        self._findings.add(Code.TREE_DIVERGED, detail, seq=first * TILE_WIDTH)
+
+
+def _chunks(blocks: Iterable[RowBlock]) -> Iterator[RowBlock]:
+    """Regroup rows by seq // 256."""
+    held: RowBlock | None = None
+    for block in blocks:
+        position, size = 0, len(block.seqs)
+        while position < size:
+            index = block.seqs[position] // TILE_WIDTH
+            end = bisect_left(block.seqs, (index + 1) * TILE_WIDTH, position)
+            part = block.part(position, end)
+            if held is not None and held.seqs[0] // TILE_WIDTH == index:
+                held = held.joined(part)
+            else:
+                if held is not None:
+                    yield held
+                held = part
+            position = end
+    if held is not None:
+        yield held

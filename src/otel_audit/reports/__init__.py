@@ -1,1 +1,1 @@
-"""."""
+"""Reports over the ledger: verification, exports and what regulations ask for."""

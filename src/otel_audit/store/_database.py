@@ -7,7 +7,7 @@ import io
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import Error, OperationalError
@@ -79,12 +79,10 @@ class Database:
         with self.client() as client:
             # The driver repeats an insert of plain bytes when the connection closes on it, also after the server
             # has done it. It does not repeat one that reads from a file.
-            return client.raw_insert(
-                table, columns, io.BytesIO(rows), settings=dict(settings or {}), fmt="RowBinary"
-            )
+            return client.raw_insert(table, columns, io.BytesIO(rows), settings=dict(settings or {}), fmt="RowBinary")
 
     def reader(self) -> Database:
-        """The same database for reading only: its clients may run nothing that writes. Close it before this one."""
+        """Return the same database for reading only: its clients run nothing that writes. Close it before this one."""
         return Database(self.place, Role.READER, self._connect)
 
     def close(self) -> None:
@@ -98,7 +96,7 @@ class Database:
             _close_quietly(client)
         self._close()
 
-    def __enter__(self) -> Database:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

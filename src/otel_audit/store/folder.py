@@ -143,6 +143,14 @@ class DataFolder:
                 _write(public, signer.verifier_key.format() + "\n", replace=False)
         return signer
 
+    def identity_key(self) -> bytes:
+        """32 secret bytes that key the ids of records which bring none, made on first use."""
+        path = self.keys / "identity.key"
+        with self._explained("use the identity key in"):
+            if not path.exists():
+                _write(path, secrets.token_hex(32) + "\n", replace=False)
+            return bytes.fromhex(_private_text(path))
+
     def verifier_keys(self) -> list[str]:
         """Public keys (C2SP verifier keys) of this ledger's signing keys, past and present."""
         with self._explained("read the public keys in"):
@@ -150,8 +158,7 @@ class DataFolder:
 
     def write_run(self, run: RunInfo) -> None:
         """Tell other processes how to reach this one."""
-        with self._explained("write"):
-            _write(self.run_file, _json(asdict(run)), replace=True)
+        self.write_private(self.run_file, _json(asdict(run)))
 
     def read_run(self) -> RunInfo | None:
         """Return what the process that has the folder open told, or None. That process may be gone since."""
@@ -166,6 +173,11 @@ class DataFolder:
         """Take back what ``write_run`` told."""
         with self._explained("write"):
             self.run_file.unlink(missing_ok=True)
+
+    def write_private(self, path: Path, text: str) -> None:
+        """Put a file of mode 0600 at ``path`` inside ``home``, whole or not at all."""
+        with self._explained("write"):
+            _write(path, text, replace=True)
 
     @property
     def _identity_file(self) -> Path:

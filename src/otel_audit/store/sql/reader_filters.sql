@@ -39,6 +39,15 @@ e.response_id = {response_id:String}
 -- name: conversation_id
 e.conversation_id = {conversation_id:String}
 
+-- name: exclude_event_type
+e.event_type NOT IN {exclude_event_type:Array(String)}
+
+-- name: prompt_version
+e.prompt_version IN {prompt_version:Array(String)}
+
+-- name: sizes (of each ledger named, the entries below its size: a frozen view)
+arrayExists(ledger -> ledger.1 = e.origin AND e.seq < ledger.2, {sizes:Array(Tuple(String, UInt64))})
+
 -- name: term (one word or phrase of Filter.text: `term` is it, /*in_content*/ a condition on audit_content AS c.
 -- A GenAI text that came in a log record counts for the AI call of the same span too.)
 (
@@ -61,10 +70,10 @@ e.conversation_id = {conversation_id:String}
     OR arrayExists(code -> positionCaseInsensitiveUTF8(code, {term:String}) > 0, e.rationale_code)
     OR (e.origin, e.seq) IN (SELECT c.origin, c.seq FROM audit_content AS c WHERE /*in_content*/)
     OR (e.event_type = 'ai_call' AND e.span_id != '' AND (e.trace_id, e.span_id) IN (
-        SELECT l.trace_id, l.span_id
-        FROM audit_entries AS l
-        WHERE l.event_type = 'log' AND l.convention != '' AND l.span_id != ''
-          AND (l.origin, l.seq) IN (SELECT c.origin, c.seq FROM audit_content AS c WHERE /*in_content*/)
+        SELECT c.trace_id, c.span_id
+        FROM audit_content AS c
+        WHERE c.span_id != '' AND /*in_content*/ AND (c.origin, c.seq) IN (
+            SELECT l.origin, l.seq FROM audit_entries AS l WHERE l.event_type = 'log' AND l.convention != '')
     ))
 )
 

@@ -1,0 +1,91 @@
+"""The ``otel-audit`` command. Exit codes: 0 = fine, 1 = found a problem, 2 = could not do it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+try:
+    import click
+except ModuleNotFoundError as exc:  # pragma: no cover - the base install is for applications
+    sys.stderr.write("otel-audit: the commands need more than an application does: pip install 'otel-audit[all]'\n")
+    raise SystemExit(2) from exc
+
+from otel_audit.demo.command import demo
+from otel_audit.errors import AuditError
+from otel_audit.receiver.commands import dashboard, serve, up
+from otel_audit.reports.read_commands import export, search, timeline, trace
+from otel_audit.reports.verify_command import verify
+
+EXIT_FOUND_PROBLEM: Final = 1
+EXIT_COULD_NOT: Final = 2
+CONFIG_FILE: Final = "otel-audit.toml"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="otel-audit")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="OTEL_AUDIT_CONFIG",
+    help=f"Settings file (default: {CONFIG_FILE} in this folder, if there is one).",
+)
+@click.pass_context
+def cli(context: click.Context, config: Path | None) -> None:
+    r"""An audit trail for AI systems that people query, understand and trust.
+
+    \b
+    otel-audit up --demo                         everything, with live example traffic
+    otel-audit search --task loan-4711           what happened to this task?
+    otel-audit export --format csv --out q4.csv  take it with you
+    otel-audit verify                            was anything altered?
+    """
+    context.default_map = _defaults(config)
+
+
+def _defaults(config: Path | None) -> dict[str, dict[str, Any]]:
+    """Options from the settings file: top-level keys for every command, a [command] table for one."""
+    path = config or Path(CONFIG_FILE)
+    if config is None and not path.exists():
+        return {}
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as exc:
+        raise click.ClickException(f"{path}: {exc}") from exc
+    shared = {key.replace("-", "_"): value for key, value in settings.items() if not isinstance(value, dict)}
+    own = {key: value for key, value in settings.items() if isinstance(value, dict)}
+    unknown = sorted(own.keys() - cli.commands.keys())
+    if unknown:
+        raise click.ClickException(f"{path}: [{unknown[0]}] is no command; there are {', '.join(sorted(cli.commands))}")
+    return {
+        name: {**shared, **{key.replace("-", "_"): value for key, value in own.get(name, {}).items()}}
+        for name in cli.commands
+    }
+
+
+for _command in (up, serve, dashboard, demo, search, timeline, trace, export, verify):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Entry point of the ``otel-audit`` script."""
+    click.ClickException.exit_code = EXIT_COULD_NOT
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as exc:
+        raise SystemExit(exc.exit_code) from exc
+    except click.Abort as exc:
+        raise SystemExit(EXIT_COULD_NOT) from exc
+    except click.ClickException as exc:
+        exc.show()
+        raise SystemExit(EXIT_COULD_NOT) from exc
+    except AuditError as exc:
+        click.echo(f"otel-audit: {exc}", err=True)
+        raise SystemExit(EXIT_COULD_NOT) from exc
+    except BrokenPipeError as exc:
+        # The reader of our output went away (`| head`): not an error, and nothing more to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from exc

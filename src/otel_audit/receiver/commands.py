@@ -1,0 +1,234 @@
+"""``otel-audit up``, ``serve`` and ``dashboard``."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, TypeVar
+
+import click
+
+from otel_audit.errors import ConfigError
+from otel_audit.receiver import children
+
+_LOOPBACK: Final = "127.0.0.1"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def receiver_options(command: _Command) -> _Command:
+    """The options that ``up`` and ``serve`` share."""
+    for option in reversed(
+        (
+            click.option(
+                "--data",
+                type=click.Path(file_okay=False, path_type=Path),
+                default=Path("audit-data"),
+                show_default=True,
+                envvar="OTEL_AUDIT_DATA",
+                help="Data folder: the ledger, its key, and (embedded) the store.",
+            ),
+            click.option(
+                "--url",
+                default="",
+                envvar="OTEL_AUDIT_URL",
+                help="ClickHouse server to store in, http(s)://user:password@host:port/database, instead of DATA.",
+            ),
+            click.option(
+                "--host",
+                default=_LOOPBACK,
+                show_default=True,
+                envvar="OTEL_AUDIT_HOST",
+                help="Address OTLP is received on. Whoever can reach it can write: keep it private.",
+            ),
+            click.option(
+                "--grpc-port",
+                type=click.IntRange(0, 65535),
+                default=4317,
+                show_default=True,
+                envvar="OTEL_AUDIT_GRPC_PORT",
+                help="OTLP/gRPC.",
+            ),
+            click.option(
+                "--http-port",
+                type=click.IntRange(0, 65535),
+                default=4318,
+                show_default=True,
+                envvar="OTEL_AUDIT_HTTP_PORT",
+                help="OTLP/HTTP (protobuf) and /healthz.",
+            ),
+            click.option(
+                "--origin", envvar="OTEL_AUDIT_ORIGIN", help="Name of a new ledger, such as example.com/audit."
+            ),
+            click.option(
+                "--anchor-dir",
+                type=click.Path(file_okay=False, path_type=Path),
+                envvar="OTEL_AUDIT_ANCHOR_DIR",
+                help="Folder that checkpoints are copied to.  [default: DATA-anchors]",
+            ),
+            click.option(
+                "--checkpoint-seconds",
+                type=click.FloatRange(0.1, 10.0),
+                default=5.0,
+                show_default=True,
+                envvar="OTEL_AUDIT_CHECKPOINT_SECONDS",
+                help="Longest time an entry waits for its signed checkpoint.",
+            ),
+            click.option(
+                "--max-pending-mib",
+                type=click.IntRange(1),
+                default=256,
+                show_default=True,
+                envvar="OTEL_AUDIT_MAX_PENDING_MIB",
+                help="Memory for what waits for the store; beyond it producers are told to retry.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+_dashboard_port = click.option(
+    "--dashboard-port",
+    type=click.IntRange(0, 65535),
+    default=8501,
+    show_default=True,
+    envvar="OTEL_AUDIT_DASHBOARD_PORT",
+    help="Dashboard, on 127.0.0.1.",
+)
+
+
+@click.command()
+@receiver_options
+@_dashboard_port
+@click.option("--no-dashboard", is_flag=True, help="Receiver only.")
+@click.option("--demo", "with_demo", is_flag=True, help="Also run a small example system that makes live traffic.")
+def up(*, dashboard_port: int, no_dashboard: bool, with_demo: bool, **settings: Any) -> None:
+    r"""Run receiver, store and dashboard, until Ctrl-C.
+
+    \b
+    Example: otel-audit up --data audit-data --demo
+    """
+    _run(settings, dashboard_port=None if no_dashboard else dashboard_port, with_demo=with_demo)
+
+
+@click.command()
+@receiver_options
+def serve(**settings: Any) -> None:
+    r"""Run the receiver alone.
+
+    \b
+    Example: otel-audit serve --url http://writer:secret@clickhouse:8123/audit --host 0.0.0.0
+    """
+    _run(settings, dashboard_port=None, with_demo=False)
+
+
+@click.command()
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="OTEL_AUDIT_DATA", help="Data folder.")
+@click.option("--url", envvar="OTEL_AUDIT_URL", help="ClickHouse server, http(s)://user:password@host:port/database.")
+@click.option("--host", default=_LOOPBACK, show_default=True, envvar="OTEL_AUDIT_DASHBOARD_HOST", help="Address.")
+@_dashboard_port
+@click.option("--otlp-endpoint", envvar="OTEL_AUDIT_OTLP_ENDPOINT", help="Receiver that accesses are recorded at.")
+@click.option(
+    "--anchor-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="OTEL_AUDIT_ANCHOR_DIR",
+    help="Folder with the anchored checkpoints.",
+)
+def dashboard(*, host: str, dashboard_port: int, **places: Any) -> None:
+    r"""Run the dashboard alone, beside a running receiver or on a ClickHouse server.
+
+    \b
+    Example: otel-audit dashboard --url http://reader:secret@clickhouse:8123/audit
+    """
+    if not (places["data"] or places["url"]):
+        raise click.UsageError("give --data DIR (a data folder) or --url URL (a ClickHouse server)")
+    arguments = ["--host", host, "--port", str(dashboard_port)]
+    for name, value in places.items():
+        if value:
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+    raise click.exceptions.Exit(subprocess.call(dashboard_command(arguments)))
+
+
+def dashboard_command(arguments: list[str]) -> list[str]:
+    """The command line of the dashboard's process: installed with the package, or beside it in a clone."""
+    installed = importlib.util.find_spec("otel_audit_dashboard")
+    places = [Path(place) for place in (installed.submodule_search_locations or ())] if installed else []
+    places.append(Path(__file__).parents[3] / "dashboard")
+    for place in places:
+        if (place / "server.py").is_file():
+            return [sys.executable, str(place / "server.py"), *arguments]
+    raise ConfigError("the dashboard is not installed: pip install 'otel-audit[dashboard]'")
+
+
+def _run(settings: dict[str, Any], *, dashboard_port: int | None, with_demo: bool) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if settings["host"] not in {_LOOPBACK, "localhost", "::1"}:
+        click.echo(f"Note: OTLP is received on {settings['host']} from whoever can reach it.", err=True)
+    # The dashboard is started before the engine is loaded into this process (the engine does not survive a fork).
+    with children.Children() as family:
+        if dashboard_port is not None:
+            dashboard_port = children.free_port(_LOOPBACK, dashboard_port, "--dashboard-port")
+            arguments = ["--port", str(dashboard_port), "--data", str(settings["data"])]
+            if settings["anchor_dir"]:
+                arguments += ["--anchor-dir", str(settings["anchor_dir"])]
+            family.start("dashboard", dashboard_command(arguments))
+        from otel_audit.receiver.service import Receiver, ReceiverSettings  # noqa: PLC0415 - loads the engine
+        from otel_audit.store.folder import RunInfo  # noqa: PLC0415 - with it
+
+        receiver = Receiver(ReceiverSettings(**settings))
+        _on_signals(receiver.request_stop)
+        receiver.start()
+        try:
+            endpoint = f"http://{_LOOPBACK}:{receiver.grpc_port}"
+            receiver.folder.write_run(
+                RunInfo(
+                    pid=os.getpid(),
+                    front_port=receiver.front_port,
+                    token=receiver.token,
+                    grpc_port=receiver.grpc_port,
+                    http_port=receiver.http_port,
+                    dashboard_port=dashboard_port or 0,
+                )
+            )
+            if with_demo:
+                family.start("demo", [sys.executable, "-m", "otel_audit", "demo", "--endpoint", endpoint])
+            _tell(settings, receiver.grpc_port, receiver.http_port, dashboard_port, with_demo=with_demo)
+            while not receiver.wait(1.0):
+                for name, code in family.ended():
+                    click.echo(f"The {name} ended with code {code}; the receiver goes on.", err=True)
+        finally:
+            family.stop("demo")
+            receiver.stop()
+            receiver.folder.clear_run()
+    if receiver.conflict is not None:
+        click.echo(f"otel-audit: stopped: {receiver.conflict}", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _tell(
+    settings: dict[str, Any], grpc_port: int, http_port: int, dashboard_port: int | None, *, with_demo: bool
+) -> None:
+    host = settings["host"]
+    if dashboard_port is not None:
+        click.echo(f"Dashboard   http://{_LOOPBACK}:{dashboard_port}")
+    click.echo(f"OTLP/gRPC   http://{host}:{grpc_port}")
+    click.echo(f"OTLP/HTTP   http://{host}:{http_port}")
+    click.echo(f"Ledger      {settings['url'].rpartition('@')[2] or settings['data']}")
+    if with_demo:
+        click.echo("Demo        a gateway, a scoring service and reviewers make live traffic")
+    click.echo("Ctrl-C stops it in order.")
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        stop()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)

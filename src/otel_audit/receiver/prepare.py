@@ -1,0 +1,116 @@
+"""Everything about an event that can be done before it has a place in the ledger.
+
+Runs on the threads that answer requests, so that the single writer has little left to do.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from otel_audit.ledger.encoding import encode_bytes, encode_event, encode_uint64, encode_value
+from otel_audit.ledger.schema import EVENT_COLUMNS
+from otel_audit.model import AuditEvent, EventColumns
+from otel_audit.privacy.commitments import commit
+from otel_audit.store.writer import KnownEvent
+
+CAPTURE_POLICY: Final = "full/1"  # texts are kept whole, apart from the ledger; other policies come with the redactor
+DEFAULT_RETENTION_CLASS: Final = "standard"
+_OPENING_SIZE: Final = 32
+# What the receiver adds is not part of a record's identity: a retry may get other remarks.
+_RECEIVER_COLUMNS: Final = frozenset({"remarks", "capture_policy", "duplicate_of", "convention", "content"})
+_IDENTITY_COLUMNS: Final = tuple(column for column in EVENT_COLUMNS if column.name not in _RECEIVER_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text beside the ledger: its encoded name and value, and what opens the entry's commitment to it."""
+
+    name: str
+    value: str
+    commitment: bytes
+    opening: bytes
+
+
+@dataclass(slots=True)
+class PreparedEvent:
+    """An event whose columns are encoded and whose texts are committed to."""
+
+    event: AuditEvent
+    event_id: str
+    retention_class: str
+    encoded: bytes
+    texts: list[Text]
+
+    @property
+    def size(self) -> int:
+        """Bytes it occupies while it waits."""
+        return len(self.encoded) + sum(len(text.value) for text in self.texts) + 512
+
+
+def prepare(event: AuditEvent) -> PreparedEvent:
+    """Commit to the event's texts and encode it. Raises MalformedInput for a value its column can't hold."""
+    columns = event.columns
+    columns.setdefault("retention_class", DEFAULT_RETENTION_CLASS)
+    columns.setdefault("capture_policy", CAPTURE_POLICY)
+    texts = []
+    for name, value in event.content.items():
+        opening = os.urandom(_OPENING_SIZE)
+        texts.append(Text(name, value, commit(name, value, opening), opening))
+    encoded = encode_event(event, {text.name: text.commitment for text in texts})
+    return PreparedEvent(event, columns.get("event_id", ""), columns["retention_class"], encoded, texts)
+
+
+def with_remark(prepared: PreparedEvent, remark: str) -> PreparedEvent:
+    """The same event with one more remark of the receiver."""
+    columns: EventColumns = {**prepared.event.columns}
+    columns["remarks"] = (*columns.get("remarks", ()), remark)
+    event = AuditEvent(columns, prepared.event.content)
+    encoded = encode_event(event, {text.name: text.commitment for text in prepared.texts})
+    return PreparedEvent(event, prepared.event_id, prepared.retention_class, encoded, prepared.texts)
+
+
+def content_rows(prepared: PreparedEvent, origin: bytes, seq: int, recorded_unix_nano: int) -> bytes:
+    """RowBinary rows of audit_content for the event's texts. ``origin`` is encoded already."""
+    if not prepared.texts:
+        return b""
+    columns = prepared.event.columns
+    tail = (
+        encode_bytes(prepared.retention_class.encode())
+        + encode_uint64(recorded_unix_nano)
+        + encode_bytes(columns.get("trace_id", "").encode())
+        + encode_bytes(columns.get("span_id", "").encode())
+    )
+    return b"".join(
+        [
+            origin
+            + encode_uint64(seq)
+            + encode_bytes(text.name.encode())
+            + text.commitment
+            + text.opening
+            + encode_bytes(text.value.encode())
+            + tail
+            for text in prepared.texts
+        ]
+    )
+
+
+def is_same_record(prepared: PreparedEvent, known: KnownEvent, openings: dict[tuple[int, str, bytes], bytes]) -> bool:
+    """Whether a record that came again says the same as the entry that is stored under its id.
+
+    Columns are compared as encoded; texts through the stored commitments, so that the texts themselves
+    are not read back. A text that was erased can't be compared and counts as the same.
+    """
+    if _identity(prepared) != known.identity or prepared.event.content.keys() != known.commitments.keys():
+        return False
+    for name, commitment in known.commitments.items():
+        opening = openings.get((known.seq, name, commitment))
+        if opening is not None and commit(name, prepared.event.content[name], opening) != commitment:
+            return False
+    return True
+
+
+def _identity(prepared: PreparedEvent) -> bytes:
+    columns = prepared.event.columns
+    return b"".join([encode_value(column, columns.get(column.name, column.default)) for column in _IDENTITY_COLUMNS])

@@ -1,0 +1,213 @@
+"""The receiver as a whole: opens the store, begins the ledger, serves OTLP and readers, and closes in order."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import platform
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from otel_audit.anchors.file import FileAnchor
+from otel_audit.errors import AuditError, LedgerConflict, StoreUnavailable, VerificationError
+from otel_audit.ledger.checkpoint import open_checkpoint
+from otel_audit.ledger.note import Signer
+from otel_audit.model import AuditEvent, Checkpoint, EventType
+from otel_audit.receiver.asgi import AsgiServer
+from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Checkpointer
+from otel_audit.receiver.decode import Decoder
+from otel_audit.receiver.grpc_server import GrpcServer
+from otel_audit.receiver.http_server import http_app
+from otel_audit.receiver.intake import Intake
+from otel_audit.receiver.losses import Losses, internal_event
+from otel_audit.receiver.sequencer import Sequencer
+from otel_audit.store.database import Database, Role, open_embedded, open_server
+from otel_audit.store.folder import DataFolder
+from otel_audit.store.front import front_app
+from otel_audit.store.migrate import migrate
+from otel_audit.store.writer import LedgerWriter
+
+_LOG: Final = logging.getLogger(__name__)
+_CHORES_SECONDS: Final = 5.0
+_LOOPBACK: Final = "127.0.0.1"
+_M_TRIM_THRESHOLD: Final = -1  # <malloc.h>
+_M_MMAP_THRESHOLD: Final = -3
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverSettings:
+    """What ``serve`` and ``up`` may be told. Port 0 = any free port. ``url`` empty = embedded engine."""
+
+    data: Path
+    host: str = _LOOPBACK
+    grpc_port: int = 4317
+    http_port: int = 4318
+    url: str = ""
+    origin: str | None = None
+    anchor_dir: Path | None = None
+    checkpoint_seconds: float = DEFAULT_INTERVAL_SECONDS
+    max_pending_mib: int = 256
+
+
+class Receiver:
+    """One ledger's receiver. ``start`` serves; ``wait`` blocks until ``stop`` or until the writer had to stop."""
+
+    def __init__(self, settings: ReceiverSettings) -> None:
+        self.settings = settings
+        self.folder = DataFolder(settings.data)
+        self.anchor_dir = settings.anchor_dir or self.folder.anchors
+        self.token = secrets.token_urlsafe(32)
+        self.losses = Losses()
+        self.conflict: LedgerConflict | None = None
+        self._ended = threading.Event()
+        self._closers = contextlib.ExitStack()
+        self.grpc_port = self.http_port = self.front_port = 0
+
+    def start(self) -> None:
+        """Open everything, in the order that a reader of the ledger would want: store, ledger, servers."""
+        _tune_malloc()
+        with contextlib.ExitStack() as undo:
+            identity = self.folder.create(self.settings.origin)
+            database = undo.enter_context(self._open())
+            writer = LedgerWriter(database, identity.origin)
+            sequencer = self._begin(writer, undo)
+            intake = Intake(Decoder(self.folder.identity_key()), sequencer, self.losses)
+            grpc_server = GrpcServer(intake, self.settings.host, self.settings.grpc_port)
+            http_server = AsgiServer(
+                http_app(intake, lambda: self.conflict is None), self.settings.host, self.settings.http_port
+            )
+            reading = undo.enter_context(contextlib.closing(database.reader()))
+            front = AsgiServer(front_app(reading, self.token), _LOOPBACK, 0)
+            for server in (front, http_server, grpc_server):
+                server.start()
+                undo.callback(server.stop)
+            self.grpc_port, self.http_port, self.front_port = grpc_server.port, http_server.port, front.port
+            stop_chores = self._start_chores(sequencer, grpc_server)
+            undo.callback(stop_chores)
+            self._closers = undo.pop_all()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """True when the receiver has ended: ``stop`` was asked for, or the writer stopped (see ``conflict``)."""
+        return self._ended.wait(seconds)
+
+    def request_stop(self) -> None:
+        """Let ``wait`` return. Safe in a signal handler."""
+        self._ended.set()
+
+    def stop(self) -> None:
+        """Refuse new requests, commit what was accepted, write the last checkpoint, close the store."""
+        self._ended.set()
+        self._closers.close()
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Database]:
+        if self.settings.url:
+            with contextlib.closing(open_server(self.settings.url, Role.ADMIN)) as admin:
+                migrate(admin)
+            database = open_server(self.settings.url, Role.WRITER)
+        else:
+            database = open_embedded(self.folder, Role.WRITER)
+        try:
+            yield database
+        finally:
+            database.close()
+
+    def _begin(self, writer: LedgerWriter, undo: contextlib.ExitStack) -> Sequencer:
+        signer = self.folder.signer()
+        anchor = FileAnchor(self.anchor_dir)
+        anchor.remember_key(signer.verifier_key)
+        checkpointer = Checkpointer(
+            writer,
+            signer,
+            [anchor],
+            interval_seconds=self.settings.checkpoint_seconds,
+            last_anchored=_newest_anchored(anchor, signer, writer.origin),
+        )
+        sequencer = Sequencer(
+            writer,
+            checkpointer,
+            max_pending_bytes=self.settings.max_pending_mib << 20,
+            on_stop=self._on_conflict,
+        )
+        self._writer_id = uuid.uuid4().hex
+        self._epoch = writer.claim(self._writer_id, time.time_ns())
+        self._writer = writer
+        sequencer.start()
+        undo.callback(sequencer.close)
+        sequencer.submit([self._life_event(EventType.LEDGER_OPENED)]).result()
+        undo.callback(self._close_ledger, sequencer)
+        return sequencer
+
+    def _close_ledger(self, sequencer: Sequencer) -> None:
+        """The last entries of this run: losses not recorded yet, and that the ledger was closed in order."""
+        events = [*self.losses.take_events(everything=True), self._life_event(EventType.LEDGER_CLOSED)]
+        try:
+            sequencer.submit(events).result()
+        except StoreUnavailable as exc:
+            _LOG.warning("the ledger could not be closed in order: %s", exc)
+
+    def _life_event(self, event_type: EventType) -> AuditEvent:
+        return internal_event(
+            event_type,
+            time.time_ns(),
+            name=f"otel-audit {version('otel-audit')}",
+            attributes=[("process.runtime.version", platform.python_version())],
+        )
+
+    def _start_chores(self, sequencer: Sequencer, grpc_server: GrpcServer) -> Callable[[], None]:
+        """Every few seconds: record losses, see that no other writer took the ledger over, tell health."""
+        stopping = threading.Event()
+
+        def chores() -> None:
+            while not stopping.wait(_CHORES_SECONDS):
+                grpc_server.set_serving(serving=self.conflict is None)
+                events = self.losses.take_events()
+                try:
+                    self._writer.check_claim(self._epoch, self._writer_id)
+                    if events:
+                        sequencer.submit(events).result()
+                except LedgerConflict as exc:
+                    self._on_conflict(exc)
+                except AuditError as exc:
+                    _LOG.warning("losses could not be recorded, trying again: %s", exc)
+                    self.losses.put_back(events)
+
+        thread = threading.Thread(target=chores, name="chores", daemon=True)
+        thread.start()
+
+        def stop() -> None:
+            stopping.set()
+            thread.join()
+
+        return stop
+
+    def _on_conflict(self, conflict: LedgerConflict) -> None:
+        self.conflict = conflict
+        self._ended.set()
+
+
+def _newest_anchored(anchor: FileAnchor, signer: Signer, origin: str) -> Checkpoint | None:
+    """The largest checkpoint in the anchor that our own key signed; others are for ``verify`` to judge."""
+    newest: Checkpoint | None = None
+    for anchored in anchor.read(origin).checkpoints:
+        with contextlib.suppress(VerificationError):
+            checkpoint = open_checkpoint(anchored.note, [signer.verifier_key], origin)
+            if newest is None or checkpoint.size > newest.size:
+                newest = checkpoint
+    return newest
+
+
+def _tune_malloc() -> None:
+    """Keep large request buffers from being mapped and unmapped for each request (doubles large-batch gRPC)."""
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(_M_TRIM_THRESHOLD, 512 << 20)

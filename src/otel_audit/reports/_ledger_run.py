@@ -1,0 +1,249 @@
+"""Verification of one ledger of a database: rows, tree, signed roots and texts, and what follows from them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from otel_audit.errors import VerificationError
+from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
+from otel_audit.ledger.encoding import HASH_SIZE
+from otel_audit.ledger.findings import Code, Findings
+from otel_audit.ledger.merkle import CompactRange
+from otel_audit.ledger.note import VerifierKey
+from otel_audit.ledger.roots import RootChecker, Seal, open_seal
+from otel_audit.ledger.tiles import TILE_WIDTH, tile_subtrees
+from otel_audit.ledger.verify import Evidence, LedgerVerifier
+from otel_audit.reports._content_check import check_contents
+from otel_audit.store.evidence import EvidenceReader, Extent
+
+Status = Literal["ok", "tampered", "unverifiable"]
+_MAX_SIZE: Final = (1 << 64) - 1
+_NANOS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerReport:
+    """What was established about one ledger.
+
+    ``size`` counts its entries, ``root_hash`` is theirs (None when a leaf hash is not known), ``last_checkpoint``
+    the size of the newest stored checkpoint with a valid signature, ``unanchored_from`` the first seq that no
+    compared anchor covers (None: all are covered). The first ``sealed_size`` entries have a root that was signed;
+    ``text_count`` texts were compared.
+    """
+
+    origin: str
+    status: Status
+    size: int
+    root_hash: bytes | None
+    last_checkpoint: int | None
+    unanchored_from: int | None
+    sealed_size: int
+    text_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a verification compares with: trusted keys, anchored checkpoints (None: not compared), range of seqs."""
+
+    trust: Sequence[VerifierKey]
+    anchored: Sequence[AnchoredCheckpoint] | None
+    seq_from: int = 0
+    seq_to: int | None = None
+
+
+class LedgerRun:
+    """Verifies one ledger and puts what is wrong into ``findings``."""
+
+    def __init__(self, reader: EvidenceReader, extent: Extent, asked: Asked, findings: Findings) -> None:
+        self._reader = reader
+        self._extent = extent
+        self._asked = asked
+        self._findings = findings
+        self._origin = extent.origin
+        self._keys = [key for key in asked.trust if key.name == extent.origin]
+        self._anchored_size = max((_claimed_size(anchored) for anchored in asked.anchored or ()), default=0)
+
+    def verify(self, elsewhere: frozenset[int], *, is_expected: bool, progress: Callable[[int], None]) -> LedgerReport:
+        """Verify, and report. ``elsewhere`` are seqs whose rows are known to be filed under another origin.
+
+        ``is_expected`` says that this ledger must be there. ``progress`` hears how many rows and texts are done.
+        """
+        start, end = self._range()
+        roots = self._check_rows(start, end, elsewhere, progress)
+        if start and self._findings.has(Code.CHAIN_REBUILT):
+            # Something before the range may be to blame: only a run from entry 0 can name it.
+            start = 0
+            roots = self._check_rows(start, end, elsewhere, progress)
+        rows_done = max(0, end - start)
+        text_count = self._check_texts(start, roots.size, lambda count: progress(rows_done + count))
+        if self._extent.row_count == 0:
+            self._report_empty(is_expected=is_expected)
+        return self._conclude(roots, start, text_count)
+
+    def _range(self) -> tuple[int, int]:
+        """Widen the asked range to whole tiles, and on to the next signed root: only that can confirm it."""
+        size = self._extent.size
+        start = self._asked.seq_from - self._asked.seq_from % TILE_WIDTH
+        if self._asked.seq_to is None:
+            return start, size
+        wanted = self._asked.seq_to + 1
+        covering = [
+            claimed for anchored in self._asked.anchored or () if (claimed := _claimed_size(anchored)) >= wanted
+        ]
+        stored = self._reader.next_checkpoint_size(self._origin, wanted)
+        return start, min([*covering, *([stored] if stored else [])], default=size)
+
+    def _check_rows(
+        self, start: int, end: int, elsewhere: frozenset[int], progress: Callable[[int], None]
+    ) -> RootChecker:
+        origin, reader = self._origin, self._reader
+        tree, prev_leaf = None, None
+        if start:
+            try:
+                tree, prev_leaf = self._tree_before(start)
+            except VerificationError as exc:
+                self._findings.add(Code.TREE_DIVERGED, f"{exc}; the range is verified from entry 0 on instead")
+                start = 0
+        is_whole = self._asked.seq_to is None
+        tiles = reader.tiles(origin, start // TILE_WIDTH, _MAX_SIZE if is_whole else end // TILE_WIDTH)
+        # Of a whole ledger also what reaches beyond the rows is compared: that is how a cut tail shows.
+        seals = self._seals(start, _MAX_SIZE if is_whole else end)
+        blocks = reader.rows(origin, start, min(end, self._extent.size))
+        evidence = Evidence(
+            seals=seals,
+            tiles=tiles,
+            upper_tile=lambda level, index: reader.tile_versions(origin, level, index),
+            candidates=lambda column, seq: reader.column_values(origin, column.name, seq),
+            declared_size=max(self._extent.checkpoint_size, self._extent.tile_size, self._anchored_size),
+            tiled_size=min(self._extent.checkpoint_size, end),
+            elsewhere=elsewhere,
+        )
+        first = start
+        with closing(tiles), closing(seals), closing(blocks):
+            verifier = LedgerVerifier(self._findings, evidence, tree, prev_leaf)
+            verifier.run(blocks, lambda size: progress(size - first))
+        return verifier.roots
+
+    def _tree_before(self, start: int) -> tuple[CompactRange, bytes]:
+        """Return the tree over the entries before ``start``, and the last leaf hash of it, from stored tiles alone."""
+
+        def tile(level: int, index: int) -> bytes:
+            return self._reader.tile(self._origin, level, index)
+
+        tree = CompactRange.from_subtrees(start, tile_subtrees(start, tile, []))
+        return tree, tile(0, start // TILE_WIDTH - 1)[-HASH_SIZE:]
+
+    def _seals(self, smallest: int, largest: int) -> Generator[Seal, None, None]:
+        """Yield what was validly signed for these sizes, by size; what is not valid becomes a finding."""
+        if not self._keys:
+            return  # Then nothing signed can be judged: ``_conclude`` says so.
+        anchored = []
+        for each in self._asked.anchored or ():
+            seal = open_seal(
+                each.note, self._keys_for(each.note), f"anchor {each.source}", self._findings, anchored=True
+            )
+            if seal is not None and smallest <= seal.size <= largest:
+                anchored.append(seal)
+        stored = self._stored_seals(smallest, largest)
+        with closing(stored):
+            yield from heapq.merge(stored, sorted(anchored, key=_size), key=_size)
+
+    def _stored_seals(self, smallest: int, largest: int) -> Generator[Seal, None, None]:
+        checkpoints = self._reader.checkpoints(self._origin, smallest, largest)
+        with closing(checkpoints):
+            for stored in checkpoints:
+                source = f"stored checkpoint of size {stored.size}"
+                seal = open_seal(stored.note, self._keys_for(stored.note), source, self._findings, anchored=False)
+                if seal is None:
+                    continue
+                for column, states, signed in (
+                    ("size", stored.size, seal.size),
+                    ("root_hash", stored.root_hash.hex(), seal.root_hash.hex()),
+                ):
+                    if states != signed:
+                        detail = f"{source}: its column {column} holds {states}, but what was signed says {signed}"
+                        self._findings.add(Code.TREE_DIVERGED, detail, column=column)
+                if stored.size == seal.size:  # Else it is out of order, and comes from somewhere else.
+                    yield seal
+
+    def _keys_for(self, note: str) -> Sequence[VerifierKey]:
+        """Choose all keys for a note that speaks of another ledger, so that it is told apart from a forged one."""
+        try:
+            is_own = read_checkpoint(note).origin == self._origin
+        except VerificationError:
+            is_own = True
+        return self._keys if is_own else self._asked.trust
+
+    def _check_texts(self, start: int, end: int, progress: Callable[[int], None]) -> int:
+        first = max(start, self._asked.seq_from)
+        last = end if self._asked.seq_to is None else min(end, self._asked.seq_to + 1)
+        commitments = self._reader.commitments(self._origin, first, last)
+        texts = self._reader.texts(self._origin, first, last)
+        with closing(commitments), closing(texts):
+            return check_contents(commitments, texts, self._findings, progress)
+
+    def _report_empty(self, *, is_expected: bool) -> None:
+        extent, findings = self._extent, self._findings
+        claimed = max(extent.checkpoint_size, extent.tile_size, self._anchored_size)
+        if (claimed or is_expected) and not findings.has(Code.LEDGER_EMPTIED):
+            was = f"it once held {claimed}" if claimed else "the data folder was made for it"
+            findings.add(Code.LEDGER_EMPTIED, f"no entry is left, but {was}")
+        if self._anchored_size and not extent.checkpoint_size and not extent.tile_size:
+            findings.add(
+                Code.LEDGER_MISSING, f"an anchor knows it with {self._anchored_size} entries; the store does not"
+            )
+
+    def _conclude(self, roots: RootChecker, start: int, text_count: int) -> LedgerReport:
+        findings = self._findings
+        status: Status = "ok"
+        if findings.altered():
+            status = "tampered"
+        elif roots.sealed_size <= start:
+            status = "unverifiable"
+            findings.add(Code.NOTHING_VERIFIED, self._why_nothing(roots))
+        unanchored_from = roots.anchored_size if roots.anchored_size < roots.size else None
+        if unanchored_from is not None and self._extent.row_count:
+            self._report_unanchored(unanchored_from, roots.size)
+        return LedgerReport(
+            origin=self._origin,
+            status=status,
+            size=roots.size,
+            root_hash=roots.root,
+            last_checkpoint=roots.newest_stored.size if roots.newest_stored else None,
+            unanchored_from=unanchored_from,
+            sealed_size=roots.sealed_size,
+            text_count=text_count,
+        )
+
+    def _why_nothing(self, roots: RootChecker) -> str:
+        if not self._extent.row_count:
+            return "the ledger has no entries"
+        if not self._keys:
+            return "no verifier key of this ledger is trusted, so that no signature could be checked"
+        if roots.size <= self._asked.seq_from:
+            return f"the range begins at {self._asked.seq_from}, but the ledger has {roots.size} entries"
+        return "no signed checkpoint covers any entry: hashes and chain hold, but anybody could have made them"
+
+    def _report_unanchored(self, unanchored_from: int, size: int) -> None:
+        first, last = self._reader.recorded(self._origin, unanchored_from, size)
+        count, seconds = size - unanchored_from, (last - first) / _NANOS
+        which = f"entries {unanchored_from} to {size - 1} ({count}, recorded over {seconds:.0f} s)"
+        why = "no anchor was compared" if self._asked.anchored is None else "no anchor covers them yet"
+        detail = f"{which}: {why}; whoever holds the signing key and the store could have rewritten them"
+        self._findings.add(Code.UNANCHORED_TAIL, detail, seq=unanchored_from)
+
+
+def _size(seal: Seal) -> int:
+    return seal.size
+
+
+def _claimed_size(anchored: AnchoredCheckpoint) -> int:
+    """Return the size a note states, before its signature is checked; 0 for what is no checkpoint."""
+    try:
+        return read_checkpoint(anchored.note).size
+    except VerificationError:
+        return 0

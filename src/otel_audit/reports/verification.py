@@ -1,0 +1,253 @@
+"""Verify what a database holds: every ledger, against its own tiles and checkpoints and against anchors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from otel_audit.anchors import AnchorReading
+from otel_audit.ledger.checkpoint import AnchoredCheckpoint
+from otel_audit.ledger.encoding import HASH_SIZE, genesis_hash, leaf_hash, origin_prefix
+from otel_audit.ledger.examine import Row, examine, name_suspects
+from otel_audit.ledger.findings import Code, Findings
+from otel_audit.ledger.note import VerifierKey
+from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH
+from otel_audit.model import Finding
+from otel_audit.reports._content_check import check_contents
+from otel_audit.reports._ledger_run import Asked, LedgerReport, LedgerRun, Status
+from otel_audit.store.database import Database
+from otel_audit.store.evidence import EvidenceReader, Extent
+
+__all__ = ["LedgerReport", "Progress", "Report", "check_entries", "format_report", "verify_database"]
+
+Progress = Callable[[int, int], None]
+"""Hears (done, total): how many rows and texts are read, and how many there are in all."""
+
+_MAX_SEQ: Final = (1 << 64) - 1
+_STRAY_ROWS: Final = 2000  # rows under an unknown origin that are compared with the known ledgers
+_ENTRIES_AT_ONCE: Final = 600  # with their neighbours, what fits into a query
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of a verification: a verdict for each ledger and over all, and every finding."""
+
+    status: Status
+    ledgers: tuple[LedgerReport, ...]
+    findings: tuple[Finding, ...]
+    anchors_compared: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``otel-audit verify --json`` prints; a root hash is hex, or None when it can't be known."""
+        return {
+            "status": self.status,
+            "ledgers": [
+                {
+                    "origin": ledger.origin,
+                    "size": ledger.size,
+                    "root_hash": ledger.root_hash.hex() if ledger.root_hash is not None else None,
+                    "last_checkpoint": ledger.last_checkpoint,
+                    "unanchored_from": ledger.unanchored_from,
+                }
+                for ledger in self.ledgers
+            ],
+            "findings": [
+                {
+                    "code": str(finding.code),
+                    "origin": finding.origin,
+                    "seq": finding.seq,
+                    "column": finding.column,
+                    "detail": finding.detail,
+                }
+                for finding in self.findings
+            ],
+        }
+
+
+def verify_database(
+    database: Database,
+    *,
+    trust: Sequence[VerifierKey],
+    anchors: AnchorReading | None,
+    expected: Sequence[str] = (),
+    seq_from: int | None = None,
+    seq_to: int | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Verify every ledger of a database, also while a writer goes on.
+
+    ``trust`` are the verifier keys we believe in; they should not come from whoever could have altered the store.
+    ``anchors`` is what the anchors gave back, read before this is called; None leaves them out, and then only
+    the store's own checkpoints speak. ``expected`` are origins that must be there. ``seq_from`` and ``seq_to``
+    (both included) restrict the check to a range of every ledger.
+
+    Entries that are appended after the start are not looked at. Raises StoreError when the store doesn't answer.
+    """
+    reader = EvidenceReader(database)
+    extents = reader.extents()
+    anchored: dict[str, list[AnchoredCheckpoint]] = {}
+    for each in anchors.checkpoints if anchors else ():
+        anchored.setdefault(each.origin, []).append(each)
+    known = {*expected, *anchored, *(key.name for key in trust)}
+    known |= {extent.origin for extent in extents.values() if extent.checkpoint_size or extent.tile_size}
+    elsewhere, explained = _find_strays(reader, [each for each in extents.values() if each.origin not in known], known)
+
+    ledgers: list[LedgerReport] = []
+    findings: list[Finding] = []
+    total = sum(extent.row_count + extent.text_count for extent in extents.values())
+    before = 0
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress(min(before + done, total), total)
+
+    tell(0)
+    for origin in sorted({*extents, *expected, *anchored} - explained):
+        extent = extents.get(origin, Extent(origin))
+        found = Findings(origin)
+        for seq, stored_under in elsewhere.get(origin, {}).items():
+            found.add(Code.ROW_MODIFIED, f"entry {seq} is stored under {stored_under!r}", seq=seq, column="origin")
+        asked = Asked(trust, anchored.get(origin, []) if anchors else None, seq_from or 0, seq_to)
+        run = LedgerRun(reader, extent, asked, found)
+        ledgers.append(run.verify(frozenset(elsewhere.get(origin, ())), is_expected=origin in expected, progress=tell))
+        findings += found.list()
+        before += extent.row_count + extent.text_count
+    for damage in anchors.damaged if anchors else ():
+        findings.append(Finding(Code.ANCHOR_DAMAGED, "", f"{damage}; what this record held can not be compared"))
+    if not ledgers:
+        findings.append(
+            Finding(Code.NOTHING_VERIFIED, "", "there is no ledger here, and nothing says that there was one")
+        )
+    before = total
+    tell(0)
+    return Report(_overall(ledgers), tuple(ledgers), tuple(findings), anchors_compared=anchors is not None)
+
+
+def check_entries(database: Database, keys: Iterable[tuple[str, int]]) -> list[Finding]:
+    """Check single entries, each given as (origin, seq), and return what is wrong with them.
+
+    An entry's hash is computed anew and compared with its stored hash, the tile, and its neighbours; its texts
+    are compared with its commitments. Signed roots are not looked at: an entry that is found in order here still
+    has to be covered by ``verify_database``.
+    """
+    reader = EvidenceReader(database)
+    by_origin: dict[str, set[int]] = {}
+    for origin, seq in keys:
+        by_origin.setdefault(origin, set()).add(seq)
+    findings: list[Finding] = []
+    for origin, seqs in by_origin.items():
+        found = Findings(origin)
+        ordered = sorted(seqs)
+        for first in range(0, len(ordered), _ENTRIES_AT_ONCE):
+            _check_picked(reader, ordered[first : first + _ENTRIES_AT_ONCE], found)
+        findings += found.list()
+    return findings
+
+
+def format_report(report: Report) -> str:
+    """Return the report as text for people, with what a verification can not know."""
+    lines = [_VERDICTS[report.status], ""]
+    for ledger in report.ledgers:
+        anchored = ledger.size if ledger.unanchored_from is None else ledger.unanchored_from
+        lines += [
+            f"Ledger {ledger.origin}: {ledger.status.upper()}",
+            f"  entries            {ledger.size:,}",
+            f"  under a signature  {ledger.sealed_size:,}",
+            f"  under an anchor    {anchored:,}" if report.anchors_compared else "  under an anchor    not compared",
+            f"  texts compared     {ledger.text_count:,}",
+            f"  root hash          {ledger.root_hash.hex() if ledger.root_hash is not None else 'not known'}",
+            "",
+        ]
+    if report.findings:
+        lines.append("Findings:")
+        for finding in report.findings:
+            where = [finding.origin] if finding.origin else []
+            where += [f"entry {finding.seq}"] if finding.seq is not None else []
+            where += [f"column {finding.column}"] if finding.column else []
+            lines.append(f"  {finding.code}  {', '.join(where)}")
+            lines.append(f"      {finding.detail}")
+        lines.append("")
+    return "\n".join([*lines, *_LIMITS]) + "\n"
+
+
+_VERDICTS: Final[dict[Status, str]] = {
+    "ok": "OK: what is stored is what was recorded.",
+    "tampered": "TAMPERED: what is stored is not what was recorded. Keep everything as it is, and see the findings.",
+    "unverifiable": "UNVERIFIABLE: nothing was found wrong, but nothing proves that it is right either.",
+}
+_LIMITS: Final = (
+    "What this can not tell: whether an event was true; whether an event was never sent; and what somebody who",
+    "held the signing key did to entries before they were anchored outside of that person's reach.",
+)
+
+
+def _overall(ledgers: Sequence[LedgerReport]) -> Status:
+    statuses = {ledger.status for ledger in ledgers}
+    if "tampered" in statuses:
+        return "tampered"
+    return "ok" if statuses == {"ok"} else "unverifiable"
+
+
+def _find_strays(
+    reader: EvidenceReader, strangers: Sequence[Extent], known: set[str]
+) -> tuple[dict[str, dict[int, str]], set[str]]:
+    """Look for rows whose origin was altered, among ledgers that nothing else knows.
+
+    Returns {ledger: {seq: the origin it is stored under}}, and the origins that are nothing but such rows.
+    """
+    elsewhere: dict[str, dict[int, str]] = {}
+    explained: set[str] = set()
+    for extent in strangers:
+        own, found = origin_prefix(extent.origin), 0
+        blocks = reader.rows(extent.origin, 0, min(extent.size, _MAX_SEQ))
+        with closing(blocks):
+            rows = (row for block in blocks for row in block.rows())
+            for row in (row for row, _ in zip(rows, range(_STRAY_ROWS), strict=False)):
+                for origin in known:
+                    if leaf_hash(origin_prefix(origin) + row.encoding.removeprefix(own)) == row.hash:
+                        elsewhere.setdefault(origin, {})[row.seq] = extent.origin
+                        found += 1
+        if found == extent.row_count:
+            explained.add(extent.origin)
+    return elsewhere, explained
+
+
+def _check_picked(reader: EvidenceReader, seqs: Sequence[int], findings: Findings) -> None:
+    origin = findings.origin
+    wanted = {near for seq in seqs for near in (seq - 1, seq, seq + 1) if near >= 0}
+    rows: dict[int, list[Row]] = {}
+    for block in reader.picked_rows(origin, sorted(wanted)):
+        for row in block.rows():
+            rows.setdefault(row.seq, []).append(row)
+    tiles: dict[int, bytes | None] = {}
+
+    def in_tile(seq: int) -> bytes | None:
+        index, offset = divmod(seq, TILE_WIDTH)
+        if index not in tiles:
+            versions = reader.tile_versions(origin, 0, index)
+            tiles[index] = versions[0] if len(versions) == 1 and len(versions[0]) == TILE_BYTES else None
+        tile = tiles[index]
+        return tile[offset * HASH_SIZE : (offset + 1) * HASH_SIZE] if tile else None
+
+    for seq in seqs:
+        sealed = in_tile(seq)
+        before = rows.get(seq - 1, [])
+        prev_leaf = in_tile(seq - 1) or (before[0].hash if before else None) if seq else genesis_hash(origin)
+        after = [row for row in rows.get(seq + 1, []) if leaf_hash(row.encoding) == row.hash]
+        found = examine(
+            rows.get(seq, []),
+            seq,
+            seq + 1,
+            prev_leaf=prev_leaf,
+            next_prev=after[0].prev_hash if after else None,
+            tile=[sealed] if sealed else None,
+        )
+        holes = [(seq, seq + 1)] if seq not in found.present else []
+        name_suspects(found.suspects, holes, findings, lambda column, at: reader.column_values(origin, column.name, at))
+        if found.diverged:
+            findings.add(Code.TREE_DIVERGED, "the stored tile does not hold the hash of the entry", seq=seq)
+    commitments, texts = reader.picked_commitments(origin, seqs), reader.picked_texts(origin, seqs)
+    with closing(commitments), closing(texts):
+        check_contents(commitments, texts, findings)

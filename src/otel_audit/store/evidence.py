@@ -1,0 +1,208 @@
+"""What verification reads from the store: rows with their exact encodings, tiles, checkpoints and texts.
+
+Everything that grows with the ledger is a stream in constant memory. A stream borrows a client until it is read
+to its end or closed, so that several can run side by side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from otel_audit.errors import VerificationError
+from otel_audit.ledger.tiles import TILE_WIDTH
+from otel_audit.ledger.verify import RowBlock
+from otel_audit.store.database import Database
+from otel_audit.store.sql_text import sql
+
+_BYTES: Final = {"String": "bytes", "FixedString": "bytes"}
+# Rows in memory at once. Texts may be megabytes each: a block of them is kept small.
+_ROW_BLOCK: Final = {"max_block_size": 8192}
+_TEXT_BLOCK: Final = {"max_block_size": 256, "preferred_block_size_bytes": 1 << 20}
+_TABLE: Final = re.compile(r"^FROM (\w+)", re.MULTILINE)
+_CANDIDATE_VALUES: Final = 500
+_PICKED_AT_ONCE: Final = 2048  # seqs of a query: they travel in the request's URL, which servers limit
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far one ledger reaches: by its rows, its checkpoints and its tiles. Taken before anything else is read."""
+
+    origin: str
+    row_count: int = 0
+    size: int = 0  # largest seq + 1
+    checkpoint_size: int = 0
+    tile_size: int = 0
+    text_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredNote:
+    """A stored checkpoint: the signed note, and what the columns beside it state."""
+
+    size: int
+    root_hash: bytes
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredText:
+    """A row of audit_content."""
+
+    seq: int
+    name: bytes
+    commitment: bytes
+    opening: bytes
+    value: bytes
+
+
+class EvidenceReader:
+    """Reads the evidence of all ledgers of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        with database.client() as client:
+            self._tables = {name for (name,) in client.query(sql("verify_tables")).result_rows}
+
+    def extents(self) -> dict[str, Extent]:
+        """How far each ledger reaches that any of the tables knows.
+
+        Checkpoints and tiles are asked before the rows: a writer that goes on meanwhile makes rows first, so
+        what is stated here never lies beyond the rows of an intact ledger.
+        """
+        checkpoints = {_text(origin): size for origin, size in self._rows("verify_checkpoint_extents")}
+        tiles: dict[str, int] = {}
+        for origin, level, last in self._rows("verify_tile_extents"):
+            name = _text(origin)
+            tiles[name] = max(tiles.get(name, 0), (last + 1) * TILE_WIDTH ** (level + 1))
+        texts = {_text(origin): count for origin, count in self._rows("verify_content_extents")}
+        entries = {_text(origin): (count, newest + 1) for origin, count, newest in self._rows("verify_entry_extents")}
+        return {
+            origin: Extent(
+                origin,
+                *entries.get(origin, (0, 0)),
+                checkpoint_size=checkpoints.get(origin, 0),
+                tile_size=tiles.get(origin, 0),
+                text_count=texts.get(origin, 0),
+            )
+            for origin in sorted({*checkpoints, *tiles, *entries})
+        }
+
+    def rows(self, origin: str, start: int, end: int) -> Generator[RowBlock, None, None]:
+        """Yield the rows with seq in [start, end), in order of seq."""
+        blocks = self._stream("verify_rows", _ROW_BLOCK, origin=origin, start=start, end=end)
+        with closing(blocks):
+            for block in blocks:
+                yield RowBlock(*(list(column) for column in block))
+
+    def picked_rows(self, origin: str, seqs: Sequence[int]) -> Generator[RowBlock, None, None]:
+        """Yield the rows at these seqs, in order of seq."""
+        ordered = sorted(set(seqs))
+        for first in range(0, len(ordered), _PICKED_AT_ONCE):
+            picked = ordered[first : first + _PICKED_AT_ONCE]
+            for block in self._stream("verify_picked_rows", _ROW_BLOCK, origin=origin, seqs=picked):
+                yield RowBlock(*(list(column) for column in block))
+
+    def tiles(self, origin: str, first: int, end: int) -> Generator[tuple[int, bytes], None, None]:
+        """Yield the full tiles of level 0 with index in [first, end), in order."""
+        blocks = self._stream("verify_tiles", _TEXT_BLOCK, origin=origin, first=first, end=end)
+        with closing(blocks):
+            for indexes, hashes in blocks:
+                yield from zip(indexes, hashes, strict=True)
+
+    def tile_versions(self, origin: str, level: int, index: int) -> list[bytes]:
+        """Return every stored version of one tile: none when it is missing, several when something is wrong."""
+        return [hashes for (hashes,) in self._rows("verify_tile", origin=origin, level=level, tile_index=index)]
+
+    def tile(self, origin: str, level: int, index: int) -> bytes:
+        """Return a tile. Raises VerificationError when it is missing, or there in several versions."""
+        versions = self.tile_versions(origin, level, index)
+        if len(versions) != 1:
+            raise VerificationError(
+                f"{origin}: tile {index} of level {level} is stored {len(versions)} times, expected once"
+            )
+        return versions[0]
+
+    def checkpoints(self, origin: str, smallest: int, largest: int) -> Generator[StoredNote, None, None]:
+        """Yield the stored checkpoints of these sizes (both included), in order of size."""
+        blocks = self._stream("verify_checkpoints", _ROW_BLOCK, origin=origin, smallest=smallest, largest=largest)
+        with closing(blocks):
+            for sizes, roots, notes in blocks:
+                for size, root_hash, note in zip(sizes, roots, notes, strict=True):
+                    yield StoredNote(size, root_hash, _text(note))
+
+    def next_checkpoint_size(self, origin: str, size: int) -> int | None:
+        """Return the size of the first stored checkpoint that covers ``size`` entries."""
+        rows = self._rows("verify_next_checkpoint", origin=origin, size=size)
+        return int(rows[0][0]) or None if rows else None
+
+    def commitments(self, origin: str, start: int, end: int) -> Generator[tuple[int, bytes, bytes], None, None]:
+        """Yield (seq, content name, commitment) of the entries in [start, end), in that order."""
+        yield from self._records("verify_commitments", _ROW_BLOCK, origin=origin, start=start, end=end)
+
+    def texts(self, origin: str, start: int, end: int) -> Generator[StoredText, None, None]:
+        """Yield the stored texts of the entries in [start, end), by seq and name."""
+        for record in self._records("verify_texts", _TEXT_BLOCK, origin=origin, start=start, end=end):
+            yield StoredText(*record)
+
+    def picked_commitments(self, origin: str, seqs: Sequence[int]) -> Generator[tuple[int, bytes, bytes], None, None]:
+        """Yield (seq, content name, commitment) of single entries; at most 2048 seqs."""
+        yield from self._records("verify_picked_commitments", _ROW_BLOCK, origin=origin, seqs=list(seqs))
+
+    def picked_texts(self, origin: str, seqs: Sequence[int]) -> Generator[StoredText, None, None]:
+        """Yield the stored texts of single entries, by seq and name; at most 2048 seqs."""
+        for record in self._records("verify_picked_texts", _TEXT_BLOCK, origin=origin, seqs=list(seqs)):
+            yield StoredText(*record)
+
+    def column_values(self, origin: str, column: str, seq: int) -> list[bytes]:
+        """Return up to 500 values that a column has in the ledger, as RowBinary, those near ``seq`` first."""
+        rows = self._rows("verify_column_values", origin=origin, column=column, seq=seq, most=_CANDIDATE_VALUES)
+        return [candidate for (candidate,) in rows]
+
+    def recorded(self, origin: str, start: int, end: int) -> tuple[int, int]:
+        """Return when the first and last of these entries were recorded, in nanoseconds since 1970."""
+        first, last = self._rows("verify_recorded", origin=origin, start=start, end=end)[0]
+        return first, last
+
+    def _records(
+        self, name: str, settings: dict[str, int], **parameters: Any
+    ) -> Generator[tuple[Any, ...], None, None]:
+        blocks = self._stream(name, settings, **parameters)
+        with closing(blocks):
+            for block in blocks:
+                yield from zip(*block, strict=True)
+
+    def _stream(
+        self, name: str, settings: dict[str, int], **parameters: Any
+    ) -> Generator[Sequence[Sequence[Any]], None, None]:
+        if not self._is_there(name):
+            return
+        with (
+            self._database.client() as client,
+            client.query_column_block_stream(
+                sql(name), parameters=parameters, settings=settings, query_formats=_BYTES
+            ) as blocks,
+        ):
+            yield from blocks
+
+    def _rows(self, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        if not self._is_there(name):
+            return []
+        with self._database.client() as client:
+            rows: Sequence[Sequence[Any]] = client.query(
+                sql(name), parameters=parameters, query_formats=_BYTES
+            ).result_rows
+            return rows
+
+    def _is_there(self, name: str) -> bool:
+        """Tell whether the table that a query reads exists: somebody may have dropped it."""
+        table = _TABLE.search(sql(name))
+        return table is not None and table[1] in self._tables
+
+
+def _text(raw: bytes) -> str:
+    """Text from a column, whatever bytes somebody put there: what is no UTF-8 never matches a signed text."""
+    return raw.decode("utf-8", "backslashreplace")
