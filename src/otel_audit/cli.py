@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import tomllib
@@ -14,18 +15,41 @@ except ModuleNotFoundError as exc:  # pragma: no cover - the base install is for
     sys.stderr.write("otel-audit: the commands need more than an application does: pip install 'otel-audit[all]'\n")
     raise SystemExit(2) from exc
 
-from otel_audit.demo.command import demo
 from otel_audit.errors import AuditError
-from otel_audit.receiver.commands import dashboard, serve, up
-from otel_audit.reports.read_commands import export, search, timeline, trace
-from otel_audit.reports.verify_command import verify
 
 EXIT_FOUND_PROBLEM: Final = 1
 EXIT_COULD_NOT: Final = 2
 CONFIG_FILE: Final = "otel-audit.toml"
+# Where each command is. Imported when it is asked for: `up` needs no Parquet, `search` no gRPC server.
+COMMANDS: Final = {
+    "up": "otel_audit.receiver.commands",
+    "serve": "otel_audit.receiver.commands",
+    "dashboard": "otel_audit.receiver.commands",
+    "demo": "otel_audit.demo.command",
+    "search": "otel_audit.reports.read_commands",
+    "timeline": "otel_audit.reports.read_commands",
+    "trace": "otel_audit.reports.read_commands",
+    "export": "otel_audit.reports.read_commands",
+    "verify": "otel_audit.reports.verify_command",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _Commands(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="otel-audit")
 @click.option(
     "--config",
@@ -57,26 +81,20 @@ def _defaults(config: Path | None) -> dict[str, dict[str, Any]]:
         raise click.ClickException(f"{path}: {exc}") from exc
     shared = {key.replace("-", "_"): value for key, value in settings.items() if not isinstance(value, dict)}
     own = {key: value for key, value in settings.items() if isinstance(value, dict)}
-    unknown = sorted(own.keys() - cli.commands.keys())
+    unknown = sorted(own.keys() - COMMANDS.keys())
     if unknown:
-        raise click.ClickException(f"{path}: [{unknown[0]}] is no command; there are {', '.join(sorted(cli.commands))}")
+        raise click.ClickException(f"{path}: [{unknown[0]}] is no command; there are {', '.join(COMMANDS)}")
     return {
         name: {**shared, **{key.replace("-", "_"): value for key, value in own.get(name, {}).items()}}
-        for name in cli.commands
+        for name in COMMANDS
     }
-
-
-for _command in (up, serve, dashboard, demo, search, timeline, trace, export, verify):
-    cli.add_command(_command)
 
 
 def main() -> None:
     """Entry point of the ``otel-audit`` script."""
     click.ClickException.exit_code = EXIT_COULD_NOT
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Exit as exc:
-        raise SystemExit(exc.exit_code) from exc
+        raise SystemExit(cli.main(standalone_mode=False) or 0)  # an Exit's code comes back as the result
     except click.Abort as exc:
         raise SystemExit(EXIT_COULD_NOT) from exc
     except click.ClickException as exc:

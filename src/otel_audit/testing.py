@@ -26,6 +26,7 @@ class FixedClock:
         self.unix_nano = unix_nano
 
     def __call__(self) -> int:
+        """Now."""
         return self.unix_nano
 
     def advance(self, nanoseconds: int) -> None:

@@ -53,6 +53,7 @@ class Checkpointer:
         self._unstored: list[Tile] = []  # full, but not in the store yet
         self._recent: list[Tile] = []  # full since the last checkpoint
         self._due_at: float | None = None
+        self._published_at = float("-inf")
 
     def resume(self, size: int) -> None:
         """Rebuild the tree's right edge from the store, and prove that it continues what was sealed.
@@ -85,7 +86,8 @@ class Checkpointer:
         if leaves:
             self._builder.extend(leaves)
             if self._due_at is None:
-                self._due_at = self._monotonic() + self._interval
+                # At once after a quiet time, else an interval after the last one.
+                self._due_at = max(self._monotonic(), self._published_at + self._interval)
 
     def seconds_until_due(self) -> float | None:
         """Seconds until a checkpoint is due, 0 when it is; None when nothing is new."""
@@ -114,6 +116,7 @@ class Checkpointer:
         for anchor in self._anchors:
             anchor.publish(note, checkpoint)
         self._due_at = None
+        self._published_at = self._monotonic()
 
     def _check_continues(self, older: Checkpoint, what: str) -> None:
         """Prove, from stored tiles, that the tree we are about to seal contains the older one unchanged."""

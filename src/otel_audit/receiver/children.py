@@ -26,7 +26,7 @@ class Children:
 
     def start(self, name: str, command: list[str]) -> None:
         """Run ``command``; its output goes where ours goes."""
-        self._running[name] = subprocess.Popen(  # noqa: S603 - a command line of ours
+        self._running[name] = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             preexec_fn=_die_with_parent if _LIBC else None,  # noqa: PLW1509 - before any thread of ours exists, or with exec at once

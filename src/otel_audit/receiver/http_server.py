@@ -20,7 +20,7 @@ _PROTOBUF: Final = "application/x-protobuf"
 _WORKERS: Final = 32
 
 
-class _TooLarge(Exception):  # noqa: N818 - a signal inside this module
+class _TooLarge(Exception):
     pass
 
 

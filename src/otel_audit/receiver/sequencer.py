@@ -295,7 +295,7 @@ class Sequencer:
                     )
             except LedgerConflict:
                 raise
-            except Exception as exc:  # noqa: BLE001 - the store is down; nothing is known until it answers
+            except Exception as exc:
                 delay = _RECONCILE_DELAYS[min(attempt, len(_RECONCILE_DELAYS) - 1)]
                 attempt += 1
                 _LOG.warning("the store does not answer (%s); asking again in %s s", exc, delay)
@@ -316,7 +316,7 @@ class Sequencer:
                 self._checkpointer.publish()
         except LedgerConflict:
             raise
-        except Exception as exc:  # entries stay durable without it; it is due again
+        except Exception as exc:  # noqa: BLE001 - entries stay durable without it; it is due again
             _LOG.warning("no checkpoint could be written: %s", exc)
             self._checkpointer.postpone()
 
