@@ -53,6 +53,21 @@ def _string(value: str) -> bytes:
     return varint(len(raw)) + raw
 
 
+class _Names(dict[str, bytes]):
+    """Encoded names, which repeat from event to event: attribute keys, services, models. Bounded."""
+
+    def __missing__(self, name: str) -> bytes:
+        encoded = _string(name)
+        if len(self) < _REMEMBERED_NAMES and len(encoded) <= _LONGEST_NAME:
+            self[name] = encoded
+        return encoded
+
+
+_REMEMBERED_NAMES: Final = 20_000
+_LONGEST_NAME: Final = 128
+_name = _Names().__getitem__
+
+
 def _bool(value: bool) -> bytes:  # noqa: FBT001 - an encoder takes the value it encodes
     return b"\x01" if value else b"\x00"
 
@@ -78,17 +93,17 @@ def _strings(values: Iterable[str]) -> bytes:
 
 def _string_map(pairs: Mapping[str, str] | Iterable[tuple[str, str]]) -> bytes:
     items = pairs.items() if isinstance(pairs, Mapping) else pairs
-    parts = [_string(key) + _string(value) for key, value in items]
+    parts = [_name(key) + _string(value) for key, value in items]
     return varint(len(parts)) + b"".join(parts)
 
 
 def _hash_map(pairs: Mapping[str, bytes]) -> bytes:
-    return varint(len(pairs)) + b"".join([_string(key) + _hash(value) for key, value in pairs.items()])
+    return varint(len(pairs)) + b"".join([_name(key) + _hash(value) for key, value in pairs.items()])
 
 
 _ENCODERS: Final[dict[ColumnType, Callable[[Any], bytes]]] = {
     ColumnType.STRING: _string,
-    ColumnType.NAME: _string,
+    ColumnType.NAME: _name,
     ColumnType.UINT16: _UINT16,
     ColumnType.UINT64: _UINT64,
     ColumnType.BOOL: _bool,
@@ -102,16 +117,19 @@ _ENCODERS: Final[dict[ColumnType, Callable[[Any], bytes]]] = {
 }
 
 
+_BAD_VALUE: Final = (struct.error, AttributeError, KeyError, TypeError, UnicodeEncodeError)
+
+
 def encode_value(column: Column, value: Any) -> bytes:
     """RowBinary of one value of ``column``."""
     try:
         return _ENCODERS[column.type](value)
-    except (struct.error, AttributeError, TypeError, UnicodeEncodeError) as exc:
+    except _BAD_VALUE as exc:
         raise MalformedInput(f"column {column.name} ({column.type}) can not hold {value!r:.80}") from exc
 
 
 _EVENT_DEFAULTS: Final = [encode_value(column, column.default) for column in EVENT_COLUMNS]
-_EVENT_INDEX: Final = {column.name: (index, column) for index, column in enumerate(EVENT_COLUMNS)}
+_EVENT_INDEX: Final = {column.name: (index, _ENCODERS[column.type]) for index, column in enumerate(EVENT_COLUMNS)}
 
 
 def encode_event(event: AuditEvent, commitments: Mapping[str, bytes]) -> bytes:
@@ -121,9 +139,13 @@ def encode_event(event: AuditEvent, commitments: Mapping[str, bytes]) -> bytes:
     get their type's default (empty, 0, null).
     """
     parts = _EVENT_DEFAULTS.copy()
-    for name, value in event.columns.items():
-        index, column = _EVENT_INDEX[name]
-        parts[index] = encode_value(column, value)
+    name = ""
+    try:
+        for name, value in event.columns.items():
+            index, encode = _EVENT_INDEX[name]
+            parts[index] = encode(value)
+    except _BAD_VALUE as exc:
+        raise MalformedInput(f"column {name} can not hold {event.columns.get(name)!r:.80}") from exc
     parts[-1] = _hash_map(commitments)
     return b"".join(parts)
 
