@@ -21,7 +21,6 @@ from otel_audit.errors import AuditError, LedgerConflict, StoreUnavailable, Veri
 from otel_audit.ledger.checkpoint import open_checkpoint
 from otel_audit.ledger.note import Signer
 from otel_audit.model import AuditEvent, Checkpoint, EventType
-from otel_audit.receiver.asgi import AsgiServer
 from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Checkpointer
 from otel_audit.receiver.decode import Decoder
 from otel_audit.receiver.grpc_server import GrpcServer
@@ -31,8 +30,9 @@ from otel_audit.receiver.losses import Losses, internal_event
 from otel_audit.receiver.sequencer import Sequencer
 from otel_audit.store.database import Database, Role, open_embedded, open_server
 from otel_audit.store.folder import DataFolder
-from otel_audit.store.front import front_app
+from otel_audit.store.front import serve_front
 from otel_audit.store.migrate import migrate
+from otel_audit.store.threaded_server import ThreadedServer
 from otel_audit.store.writer import LedgerWriter
 
 _LOG: Final = logging.getLogger(__name__)
@@ -81,14 +81,14 @@ class Receiver:
             sequencer = self._begin(writer, undo)
             intake = Intake(Decoder(self.folder.identity_key()), sequencer, self.losses)
             grpc_server = GrpcServer(intake, self.settings.host, self.settings.grpc_port)
-            http_server = AsgiServer(
+            http_server = ThreadedServer(
                 http_app(intake, lambda: self.conflict is None), self.settings.host, self.settings.http_port
             )
-            reading = undo.enter_context(contextlib.closing(database.reader()))
-            front = AsgiServer(front_app(reading, self.token), _LOOPBACK, 0)
-            for server in (front, http_server, grpc_server):
-                server.start()
-                undo.callback(server.stop)
+            undo.callback(http_server.close)
+            front = undo.enter_context(contextlib.closing(serve_front(database, self.token)))
+            http_server.start()
+            grpc_server.start()
+            undo.callback(grpc_server.stop)
             self.grpc_port, self.http_port, self.front_port = grpc_server.port, http_server.port, front.port
             stop_chores = self._start_chores(sequencer, grpc_server)
             undo.callback(stop_chores)

@@ -31,7 +31,7 @@ class Contents:
 
         A text whose commitment is not the entry's is an orphan of an insert that failed, and no part
         of the record. An AI call without input or output takes them from the GenAI log records of
-        its span; ``content_from`` then says which entry commits to them: {name: [origin, seq]}.
+        its span; ``content_from`` then says which entries commit to them: {name: "origin#seq ..."}.
         """
         texts = self._texts({(row["origin"], row["seq"]): row["content_commitments"] for row in rows})
         for row in rows:
@@ -98,12 +98,15 @@ def _lacks_texts(row: _Row) -> bool:
 
 
 def _give(call: _Row, source: _Key, texts: dict[str, str]) -> None:
+    sources, content = call["content_from"], call["content"]
     for name, text in texts.items():
         if name in call["content_commitments"]:
             continue  # the call has its own, even when it was erased
-        sources = call["content_from"].setdefault(name, [])
-        sources.append(list(source))
-        call["content"][name] = text if len(sources) == 1 else _joined(call["content"][name], text)
+        place = f"{source[0]}#{source[1]}"
+        if name in sources:
+            sources[name], content[name] = f"{sources[name]} {place}", _joined(content[name], text)
+        else:
+            sources[name], content[name] = place, text
 
 
 def _joined(earlier: str, later: str) -> str:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.parser import BytesParser
 from email.policy import HTTP
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final, Protocol
 
-import lz4.frame
 from starlette.requests import ClientDisconnect, Request
 
 from otel_audit.store._front_sql import SYNTAX_ERROR, Refused, check_setting_name
@@ -22,6 +23,8 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
+
+lz4: Any = import_module("lz4.frame") if find_spec("lz4") else None  # from Python 3.14 on the driver does without it
 
 REQUIRED_PASSWORD: Final = 194
 AUTHENTICATION_FAILED: Final = 516
@@ -41,26 +44,10 @@ _STATUS: Final = {
 }
 # Parameters of the HTTP interface itself: they mean nothing to the engine, which would refuse them.
 _TRANSPORT: Final = frozenset(
-    [
-        "buffer_size",
-        "cancel_http_readonly_queries_on_client_close",
-        "client_protocol_version",
-        "compress",
-        "database",
-        "decompress",
-        "default_format",
-        "enable_http_compression",
-        "http_headers_progress_interval_ms",
-        "query",
-        "query_id",
-        "quota_key",
-        "role",
-        "send_progress_in_http_headers",
-        "session_check",
-        "session_id",
-        "session_timeout",
-        "wait_end_of_query",
-    ]
+    {"buffer_size", "cancel_http_readonly_queries_on_client_close", "client_protocol_version", "compress", "database"}
+    | {"decompress", "default_format", "enable_http_compression", "http_headers_progress_interval_ms", "query"}
+    | {"query_id", "quota_key", "role", "send_progress_in_http_headers", "session_check", "session_id"}
+    | {"session_timeout", "wait_end_of_query"}
 )
 
 
@@ -76,7 +63,7 @@ class Compressor(Protocol):
 
 class _Lz4Frame:
     def __init__(self) -> None:
-        self._compressor = lz4.frame.LZ4FrameCompressor()
+        self._compressor = lz4.LZ4FrameCompressor()
         self._started = False
 
     def compress(self, data: bytes, /) -> bytes:
@@ -89,17 +76,16 @@ class _Lz4Frame:
 
 
 _COMPRESSORS: Final[dict[str, Callable[[], Compressor]]] = {
-    "lz4": _Lz4Frame,
     "zstd": lambda: zstd.ZstdCompressor(level=1),
     "gzip": lambda: zlib.compressobj(level=1, wbits=31),
 }
-
-
 _DECOMPRESSORS: Final[dict[str, Callable[[], Any]]] = {
-    "lz4": lz4.frame.LZ4FrameDecompressor,
     "zstd": zstd.ZstdDecompressor,
     "gzip": lambda: zlib.decompressobj(wbits=31),
 }
+if lz4:
+    _COMPRESSORS["lz4"] = _Lz4Frame
+    _DECOMPRESSORS["lz4"] = lz4.LZ4FrameDecompressor
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +99,7 @@ class Call:
     settings: dict[str, str]
     default_format: str | None
     encoding: str | None
+    may_write: bool
 
     def compressor(self) -> Compressor | None:
         """What the answer is compressed with, if the client wants that."""
@@ -137,7 +124,7 @@ def same_token(presented: str, expected: str) -> bool:
     return hmac.compare_digest(presented.encode(), expected.encode())
 
 
-async def read_call(request: Request, max_bytes: int) -> Call:
+async def read_call(request: Request, max_bytes: int, *, may_write: bool) -> Call:
     """Take a request apart. Raises Refused for what can not be read or is larger than ``max_bytes``."""
     body = await _read_body(request, max_bytes)
     parameters = dict(request.query_params)
@@ -160,6 +147,7 @@ async def read_call(request: Request, max_bytes: int) -> Call:
         settings=settings,
         default_format=parameters.get("default_format") or request.headers.get("x-clickhouse-format"),
         encoding=next((name for name in accepted if name in _COMPRESSORS), None) if wants_compression else None,
+        may_write=may_write,
     )
 
 

@@ -20,7 +20,8 @@ ALLOWED_TABLE_FUNCTIONS: Final = frozenset(
     {"format", "generateseries", "generate_series", "merge", "null", "numbers", "numbers_mt", "values", "view"}
     | {"zeros", "zeros_mt"}
 )
-_READING: Final = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN"})
+_STREAMING: Final = frozenset({"SELECT", "WITH"})
+_READING: Final = _STREAMING | frozenset({"SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN"})
 _SETTING_NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _NAME: Final = r"(?:[A-Za-z_]\w*|`(?:[^`\\]|\\.|``)*`)"
 _INSERT: Final = re.compile(
@@ -51,6 +52,7 @@ class Statement:
     text: str
     format: str | None
     reads: bool
+    streams: bool  # the engine can give the result piece by piece
 
     def with_settings(self, settings: Mapping[str, str], fmt: str) -> str:
         """The text to run: the statement, then the settings, then the format."""
@@ -82,6 +84,7 @@ def read_statement(text: str, refused_functions: Collection[str], *, may_write: 
         raise Refused("Only one statement can be sent at a time", SYNTAX_ERROR)
     _check_outside_access(found, refused_functions)
     first = next((token for token in found if token.text != "("), found[0])
+    streams = first.upper in _STREAMING
     reads = first.kind is TokenKind.WORD and first.upper in _READING
     if not reads and not may_write:
         raise Refused(f"{first.text[:40]}: only {', '.join(sorted(_READING))} may be run here", READONLY)
@@ -90,7 +93,7 @@ def read_statement(text: str, refused_functions: Collection[str], *, may_write: 
         fmt = found[-1].text
         found = found[:-2]
     last = found[-1]
-    return Statement(text[found[0].start : last.start + len(last.text)], fmt, reads)
+    return Statement(text[found[0].start : last.start + len(last.text)], fmt, reads, streams)
 
 
 def read_insert(text: str) -> Insert | None:

@@ -7,12 +7,15 @@ to its end or closed, so that several can run side by side.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
-from otel_audit.errors import VerificationError
+from otel_audit.errors import MalformedInput, VerificationError
+from otel_audit.ledger.diagnosis import split_encoding
+from otel_audit.ledger.encoding import varint
+from otel_audit.ledger.schema import COLUMNS, Column, ColumnType
 from otel_audit.ledger.tiles import TILE_WIDTH
 from otel_audit.ledger.verify import RowBlock
 from otel_audit.store.database import Database
@@ -23,7 +26,9 @@ _BYTES: Final = {"String": "bytes", "FixedString": "bytes"}
 _ROW_BLOCK: Final = {"max_block_size": 8192}
 _TEXT_BLOCK: Final = {"max_block_size": 256, "preferred_block_size_bytes": 1 << 20}
 _TABLE: Final = re.compile(r"^FROM (\w+)", re.MULTILINE)
-_CANDIDATE_VALUES: Final = 500
+_NAME_COLUMNS: Final = [each.name for each in COLUMNS if each.type is ColumnType.NAME and each.name != "origin"]
+_NEAR: Final = 128  # rows whose values are candidates for an altered one among them
+_MAX_SEQ: Final = (1 << 64) - 1
 _PICKED_AT_ONCE: Final = 2048  # seqs of a query: they travel in the request's URL, which servers limit
 
 
@@ -157,10 +162,10 @@ class EvidenceReader:
         for record in self._records("verify_picked_texts", _TEXT_BLOCK, origin=origin, seqs=list(seqs)):
             yield StoredText(*record)
 
-    def column_values(self, origin: str, column: str, seq: int) -> list[bytes]:
-        """Return up to 500 values that a column has in the ledger, as RowBinary, those near ``seq`` first."""
-        rows = self._rows("verify_column_values", origin=origin, column=column, seq=seq, most=_CANDIDATE_VALUES)
-        return [candidate for (candidate,) in rows]
+    def column_values(self, origin: str) -> dict[str, list[bytes]]:
+        """Return up to 200 values of each column that has few, by column name."""
+        rows = self._rows("verify_column_values", origin=origin)
+        return dict(zip(_NAME_COLUMNS, rows[0], strict=True)) if rows else {}
 
     def recorded(self, origin: str, start: int, end: int) -> tuple[int, int]:
         """Return when the first and last of these entries were recorded, in nanoseconds since 1970."""
@@ -201,6 +206,43 @@ class EvidenceReader:
         """Tell whether the table that a query reads exists: somebody may have dropped it."""
         table = _TABLE.search(sql(name))
         return table is not None and table[1] in self._tables
+
+
+class CandidateValues:
+    """What a column of an altered entry may have held: what the entries around it hold, then any of the ledger."""
+
+    def __init__(self, reader: EvidenceReader, origin: str) -> None:
+        self._reader = reader
+        self._origin = origin
+        self._near: tuple[int, list[dict[bytes, None]]] = (-1, [])  # the last window of rows, values by column
+        self._few: dict[str, list[bytes]] | None = None
+
+    def __call__(self, column: Column, seq: int) -> Iterator[bytes]:
+        """Yield RowBinary values of a column, likelier ones first."""
+        yield from self._near_values(seq)[COLUMNS.index(column)]
+        if self._few is None:
+            self._few = self._reader.column_values(self._origin)
+        for value in self._few.get(column.name, ()):
+            yield varint(len(value)) + value
+
+    def _near_values(self, seq: int) -> list[dict[bytes, None]]:
+        window = seq // _NEAR
+        if self._near[0] != window:
+            values: list[dict[bytes, None]] = [{} for _ in COLUMNS]
+            blocks = self._reader.rows(self._origin, max(0, window - 1) * _NEAR, min((window + 2) * _NEAR, _MAX_SEQ))
+            with closing(blocks):
+                for row in (row for block in blocks for row in block.rows()):
+                    for seen, value in zip(values, _split(row.encoding), strict=False):
+                        seen[value] = None
+            self._near = (window, values)
+        return self._near[1]
+
+
+def _split(encoding: bytes) -> list[bytes]:
+    try:
+        return split_encoding(encoding)
+    except MalformedInput:
+        return []  # Of another schema version: no source of values.
 
 
 def _text(raw: bytes) -> str:

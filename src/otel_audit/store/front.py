@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -49,7 +50,7 @@ from otel_audit.store._front_sql import (
     read_insert,
     read_statement,
 )
-from otel_audit.store._server import ThreadedServer
+from otel_audit.store.threaded_server import ThreadedServer
 from otel_audit.store.sql_text import sql
 
 MAX_QUERY_BYTES: Final = 1 << 20
@@ -59,11 +60,12 @@ _MAX_RUNNING: Final = 16
 _MAX_WAIT_SECONDS: Final = 30.0
 _CANCEL_AGAIN_SECONDS: Final = 0.5
 _STREAMED: Final = {name.lower() for name in ("Native", "RowBinary", "JSONEachRow", "CSV", "TSV", "TabSeparated")}
-# Other formats have a frame around the whole result, so the engine makes it in memory.
+# Other formats have a frame around the whole result, and SHOW and the like are small: made in memory.
 _WHOLE_RESULT_LIMITS: Final = {"max_result_bytes": str(64 << 20), "result_overflow_mode": "throw"}
 _UNKNOWN_DATABASE: Final = 81
 
 _T = TypeVar("_T")
+_logger: Final = logging.getLogger(__name__)
 
 
 def front_app(database: Database, token: str, *, writer_token: str | None = None) -> Starlette:
@@ -123,16 +125,22 @@ class _Front:
         answer = _Answer(send, self._timezone)
         try:
             may_write = self._admitted(request)
-            call = await read_call(request, MAX_INSERT_BYTES if may_write else MAX_QUERY_BYTES)
+            max_bytes = MAX_INSERT_BYTES if may_write else MAX_QUERY_BYTES
+            call = await read_call(request, max_bytes, may_write=may_write)
             if not call.query and not call.body.strip():
                 await answer.whole(200, b"Ok.\n")
                 return
-            await self._run(call, may_write, receive, answer)
+            await self._run(call, receive, answer)
         except Refused as exc:
             await answer.error(exc.code, error_text(exc.code, str(exc)))
         except StoreError as exc:
             code = _code(exc)
             await answer.error(code, error_text(code, str(exc.__cause__ or exc)))
+        except _CutOff:
+            raise
+        except Exception:
+            _logger.exception("the front failed on a request")
+            raise
 
     def _learn(self) -> None:
         with self._readers.client() as client:
@@ -152,11 +160,11 @@ class _Front:
             raise Refused("Authentication failed: wrong token", AUTHENTICATION_FAILED)
         return writer
 
-    async def _run(self, call: Call, may_write: bool, receive: Receive, answer: _Answer) -> None:
+    async def _run(self, call: Call, receive: Receive, answer: _Answer) -> None:
         """Run the call, and stop it in the engine when the client goes away."""
         mark = f"/* front {secrets.token_hex(8)} */"
         answer.query_id = mark[3:-3]
-        work = self._work(call, may_write, mark, answer)
+        work = self._work(call, mark, answer)
         try:
             async with asyncio.timeout(_MAX_WAIT_SECONDS):
                 await self._running.acquire()
@@ -179,31 +187,31 @@ class _Front:
         finally:
             self._running.release()
 
-    async def _work(self, call: Call, may_write: bool, mark: str, answer: _Answer) -> None:
-        if may_write and (insert := _insert_of(call)) is not None:
+    async def _work(self, call: Call, mark: str, answer: _Answer) -> None:
+        if call.may_write and (insert := _insert_of(call)) is not None:
             summary = await self._in_thread(partial(self._insert, call, insert))
             await answer.whole(200, b"", {"X-ClickHouse-Summary": summary})
             return
-        statement = read_statement(query_text(call), self._refused, may_write=may_write)
+        statement = read_statement(query_text(call), self._refused, may_write=call.may_write)
         database = call.database or DATABASE_NAME
-        if not may_write and database != DATABASE_NAME:
+        if not call.may_write and database != DATABASE_NAME:
             raise Refused(f"Database {database[:40]} does not exist", _UNKNOWN_DATABASE)
         if statement.reads:
-            chunks = self._rows(statement, call, mark, may_write)
+            chunks = self._rows(statement, call, mark)
             await answer.stream(chunks, statement.format or _default_format(call), call, self._in_thread)
             return
         fmt, body = await self._in_thread(partial(self._command, f"{mark} {statement.text}", call))
         await answer.whole(200, body, {"X-ClickHouse-Format": fmt} if fmt else {})
 
-    def _rows(self, statement: Statement, call: Call, mark: str, may_write: bool) -> Iterator[bytes]:
+    def _rows(self, statement: Statement, call: Call, mark: str) -> Iterator[bytes]:
         fmt = statement.format or _default_format(call)
         settings = dict(call.settings)
-        streamed = fmt.lower() in _STREAMED
+        streamed = statement.streams and fmt.lower() in _STREAMED
         if not streamed:
             settings |= _WHOLE_RESULT_LIMITS
         text = f"{mark} {statement.with_settings(settings, fmt)}"
         runtime = QueryRuntime(database=call.database or DATABASE_NAME, settings={})
-        with (self._database if may_write else self._readers).client() as client:
+        with (self._database if call.may_write else self._readers).client() as client:
             # The bindings are as the driver at the other end wrote them; its public calls would escape them again.
             backend: Any = client._backend  # type: ignore[attr-defined]  # noqa: SLF001
             if not streamed:
