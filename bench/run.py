@@ -29,6 +29,7 @@ from otel_audit.store.database import Role, open_server
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 WORDS = "the applicant qualifies because the payslip shows a regular income and no open claims were found in the file "
+LONG = WORDS * 4
 
 
 def request(first: int, count: int) -> bytes:
@@ -58,7 +59,7 @@ def request(first: int, count: int) -> bytes:
             "audit.task.id": f"task-{number // 5}",
             "gen_ai.conversation.id": f"conv-{number % 97}",
             "openai.response.system_fingerprint": "fp_44709d6fcb",
-            "gen_ai.input.messages": f'[{{"role":"user","parts":[{{"type":"text","content":"{number} {WORDS * 4}"}}]}}]',
+            "gen_ai.input.messages": f'[{{"role":"user","parts":[{{"type":"text","content":"{number} {LONG}"}}]}}]',
             "gen_ai.output.messages": f'[{{"role":"assistant","parts":[{{"type":"text","content":"{WORDS * 3}"}}]}}]',
         }
         for key, value in strings.items():
@@ -165,7 +166,7 @@ def main() -> int:
 
         rate, limit = median_of(options.runs, verify), median_of(options.runs, sha256)
         print(
-            f"verify  {rate:,.0f} entries/s with their texts   limit (SHA-256 of 1 KB) {limit:,.0f}   {rate / limit:.3f}"
+            f"verify  {rate:,.0f} entries/s with texts   limit (SHA-256 of 1 KB) {limit:,.0f}   {rate / limit:.3f}"
         )
         database.close()
         receiver.stop()

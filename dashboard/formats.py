@@ -57,12 +57,12 @@ def exact(unix_nano: int) -> str:
 
 
 def day(unix_nano: int, zone: str) -> str:
-    """ "Monday 23 November 2026"."""
+    """The day in full: "Monday 23 November 2026"."""
     return local(unix_nano, zone).strftime("%A %-d %B %Y")
 
 
 def moment(unix_nano: int, zone: str) -> str:
-    """ "23 Nov 2026, 10:07"."""
+    """Day and minute: "23 Nov 2026, 10:07"."""
     return local(unix_nano, zone).strftime("%-d %b %Y, %H:%M")
 
 
@@ -72,7 +72,7 @@ def zone_label(zone: str, unix_nano: int) -> str:
         return "UTC"
     offset = local(unix_nano, zone).utcoffset() or timedelta()
     hours = f"{offset.total_seconds() / 3600:+g}"
-    return f"{zone.split('/')[-1].replace('_', ' ')} time, UTC{hours}"
+    return f"{zone.rsplit('/', maxsplit=1)[-1].replace('_', ' ')} time, UTC{hours}"
 
 
 def short_hash(hex_or_bytes: Any, length: int = 16) -> str:

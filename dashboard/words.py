@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from formats import NANO, duration, sentence_case
+
 from otel_audit.model import EventType
 from otel_audit.semconv import AUDIT_ACTION, AUDIT_TARGET_ID, AUDIT_TARGET_TYPE
 
@@ -105,7 +106,7 @@ def who(row: Row) -> str:
         return str(row["tool_name"] or row["service"])
     if row["event_type"] == EventType.ESCALATION:
         return str(row["from_reviewer"] or row["reviewer_id"] or row["actor_id"])
-    return str(row["reviewer_id"] or row["actor_id"] or row["service"] or row["producer"])
+    return str(row["reviewer_id"] or row["actor_id"] or row["service"] or row.get("producer", ""))
 
 
 def seconds_spent(row: Row) -> float | None:
@@ -182,10 +183,10 @@ def _evaluation(row: Row) -> str:
 
 
 def _access(row: Row) -> str:
-    attributes = row["attributes"]
+    attributes = row.get("attributes", {})  # a table's rows come without
     verb = _ACCESS.get(attributes.get(AUDIT_ACTION, ""), "looked at")
     target = attributes.get(AUDIT_TARGET_ID, "") or attributes.get(AUDIT_TARGET_TYPE, "")
-    thing = f"the record of {target}" if target and target == row["task_id"] else target or "the record"
+    thing = target if target and target != row["task_id"] else "this record" if row["task_id"] else "the record"
     return f"{who(row) or 'Somebody'} {verb} {thing}"
 
 

@@ -67,11 +67,18 @@ def cli(context: click.Context, config: Path | None) -> None:
     otel-audit export --format csv --out q4.csv  take it with you
     otel-audit verify                            was anything altered?
     """
-    context.default_map = _defaults(config)
+    if context.invoked_subcommand is not None:
+        command = cli.get_command(context, context.invoked_subcommand)
+        if command is not None:
+            context.default_map = {context.invoked_subcommand: settings_for(command, config)}
 
 
-def _defaults(config: Path | None) -> dict[str, dict[str, Any]]:
-    """Options from the settings file: top-level keys for every command, a [command] table for one."""
+def settings_for(command: click.Command, config: Path | None) -> dict[str, Any]:
+    """What the settings file says for ``command``, by parameter name.
+
+    Keys are option names without the dashes in front: top-level ones are for every command that has the option,
+    those in a ``[command]`` table for that one. Raises ClickException for a file or a key that is wrong.
+    """
     path = config or Path(CONFIG_FILE)
     if config is None and not path.exists():
         return {}
@@ -79,14 +86,25 @@ def _defaults(config: Path | None) -> dict[str, dict[str, Any]]:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as exc:
         raise click.ClickException(f"{path}: {exc}") from exc
-    shared = {key.replace("-", "_"): value for key, value in settings.items() if not isinstance(value, dict)}
-    own = {key: value for key, value in settings.items() if isinstance(value, dict)}
-    unknown = sorted(own.keys() - COMMANDS.keys())
-    if unknown:
+    tables = {key: value for key, value in settings.items() if isinstance(value, dict)}
+    if unknown := sorted(tables.keys() - COMMANDS.keys()):
         raise click.ClickException(f"{path}: [{unknown[0]}] is no command; there are {', '.join(COMMANDS)}")
+    options = {
+        text.removeprefix("--"): option
+        for option in command.params
+        if isinstance(option, click.Option)
+        for text in option.opts
+    }
+    own = {key.replace("_", "-"): value for key, value in tables.get(str(command.name), {}).items()}
+    if unknown := sorted(own.keys() - options.keys()):
+        raise click.ClickException(
+            f"{path}: [{command.name}] {unknown[0]}: {command.name} has no option --{unknown[0]}"
+        )
+    shared = {key.replace("_", "-"): value for key, value in settings.items() if key not in tables}
+    wanted = {key: value for key, value in {**shared, **own}.items() if key in options}
     return {
-        name: {**shared, **{key.replace("-", "_"): value for key, value in own.get(name, {}).items()}}
-        for name in COMMANDS
+        str(options[key].name): [value] if options[key].multiple and not isinstance(value, list) else value
+        for key, value in wanted.items()
     }
 
 

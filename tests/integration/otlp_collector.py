@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -64,7 +64,7 @@ class Collector:
         self.reject_all = False  # answer INVALID_ARGUMENT, which no exporter retries
         self.batch_sizes: list[int] = []
 
-    def __enter__(self) -> Collector:
+    def __enter__(self) -> Self:
         self._server.start()
         return self
 

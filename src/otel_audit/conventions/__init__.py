@@ -6,6 +6,7 @@ detects a record applies; audit attributes are honoured on all of them. See docs
 
 from __future__ import annotations
 
+import logging
 from typing import Final, Protocol
 
 from otel_audit.conventions import audit, openinference, otel_genai
@@ -29,8 +30,10 @@ class Convention(Protocol):
         """Set columns and content that the convention has words for."""
 
 
+_LOG: Final = logging.getLogger(__name__)
+
 # In this order: the more particular first, as most of them use some gen_ai.* attributes too.
-CONVENTIONS: Final[tuple[Convention, ...]] = (openinference, otel_genai)  # type: ignore[assignment]  # modules: NAME is Final
+CONVENTIONS: Final[tuple[Convention, ...]] = (openinference, otel_genai)
 
 _ANY: Final[Table] = {
     **audit.TABLE,
@@ -49,12 +52,18 @@ def normalise(record: Record, *, identity_key: bytes, received_unix_nano: int) -
     """
     draft = Draft(record)
     begin(draft, identity_key, received_unix_nano)
-    for convention in CONVENTIONS:
-        if convention.detect(record):
-            draft.columns["convention"] = convention.NAME
+    convention = next((candidate for candidate in CONVENTIONS if candidate.detect(record)), None)
+    if convention is not None:
+        try:
             convention.apply(record, draft)
-            break
-    else:
+            draft.columns["convention"] = convention.NAME
+        except Exception:  # noqa: BLE001 - what a producer sends must never stop the receiver: keep it as any record
+            _LOG.exception("convention %s can not read a record of %s", convention.NAME, record.source.scope_name)
+            draft = Draft(record)
+            begin(draft, identity_key, received_unix_nano)
+            draft.remarks.append(f"convention_failed:{convention.NAME}")
+            convention = None
+    if convention is None:
         draft.fill(_ANY)
     if audit.detect(record):
         draft.columns.setdefault("convention", audit.NAME)

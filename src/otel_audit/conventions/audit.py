@@ -45,6 +45,8 @@ _CONTENT: Final = (
     ("filter", semconv.AUDIT_FILTER),
 )
 
+_CONTENT_KEYS: Final = frozenset(key for _, key in _CONTENT)
+
 # What a producer may tell. The trail's own events (ledger.opened, erasure, ...) are written by the trail only.
 _TOLD: Final = frozenset(
     {
@@ -71,7 +73,7 @@ def detect(record: Record) -> bool:
 def apply(record: Record, draft: Draft) -> None:
     """The audit event that the record tells. Columns of ``TABLE`` are set for every record already."""
     told = record.attributes[semconv.AUDIT_EVENT_TYPE]
-    if told not in _TOLD:
+    if not isinstance(told, str) or told not in _TOLD:
         draft.remarks.append("event_type_refused")
         return
     columns = draft.columns
@@ -86,8 +88,8 @@ def apply(record: Record, draft: Draft) -> None:
 def complete(draft: Draft) -> None:
     """What audit attributes add to a record of any convention, after it."""
     attributes = draft.record.attributes
-    for content_name, key in _CONTENT:
-        if key in attributes:
+    if not attributes.keys().isdisjoint(_CONTENT_KEYS):
+        for content_name, key in _CONTENT:
             draft.take(content_name, key)
     if "confidence" in draft.columns:
         draft.columns.setdefault("confidence_source", "given")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import base64
 from typing import Final
 
-from otel_audit.conventions.content import split, shelter_all
+from otel_audit.conventions.content import shelter_all, split
 from otel_audit.conventions.draft import Draft
-from otel_audit.conventions.record import Event, Link, Record
+from otel_audit.conventions.record import Event, Link
 from otel_audit.conventions.text import TEXT_LIMIT, is_long
 from otel_audit.conventions.values import Value, format_typed
 from otel_audit.model import AuditEvent, RecordKind
 from otel_audit.semconv import AUDIT_RECORD_ID
 
+_SPAN: Final = RecordKind.SPAN  # reading a member of an enum class is slow: read once
 _LAST_TIME: Final = (1 << 63) - 1  # DateTime64(9) is a signed 64-bit number of nanoseconds
 _DAY: Final = 86_400 * 10**9
 _TEN_YEARS: Final = 3_653 * _DAY
@@ -30,7 +31,7 @@ def begin(draft: Draft, identity_key: bytes, received_unix_nano: int) -> None:
         columns["trace_id"] = _fit_id(draft, "trace_id", record.trace_id)
     if record.span_id:
         columns["span_id"] = _fit_id(draft, "span_id", record.span_id)
-    if record.kind is RecordKind.SPAN:
+    if record.kind is _SPAN:
         _begin_span(draft, identity_key)
     else:
         _begin_log(draft, identity_key)
@@ -70,17 +71,17 @@ def _begin_span(draft: Draft, identity_key: bytes) -> None:
             draft.remarks.append("negative_duration")
     else:  # 0 means unknown
         columns["end_time"] = columns["event_time"]
-        record.otlp.append(("end_time_unix_nano", "0"))
+        draft.otlp.append(("end_time_unix_nano", "0"))
         draft.remarks.append("end_time_missing")
     columns["status"] = _STATUS.get(record.status_code, "unset")
     if record.status_code not in _STATUS:
-        record.otlp.append(("status_code", str(record.status_code)))
+        draft.otlp.append(("status_code", str(record.status_code)))
     if not record.has_status:
-        record.otlp.append(("absent_status", "true"))
+        draft.otlp.append(("absent_status", "true"))
     if record.status_message:
         draft.content["status_message"] = record.status_message
     if record.state:
-        record.otlp.append(("trace_state", draft.content.short("trace_state", record.state)))
+        draft.otlp.append(("trace_state", draft.content.short("trace_state", record.state)))
     if record.events:
         if columns["status"] == "error":
             _add_exception(draft)
@@ -106,18 +107,14 @@ def _begin_log(draft: Draft, identity_key: bytes) -> None:
         columns["event_time"] = _clamped(draft, "time_unix_nano", record.start)
     else:  # 0 means unknown: the observed time is the best there is
         columns["event_time"] = _clamped(draft, "", record.end)
-        record.otlp.append(("time_unix_nano", "0"))
+        draft.otlp.append(("time_unix_nano", "0"))
     columns["end_time"] = columns["event_time"]
     if record.end:
-        record.otlp.append(("observed_time_unix_nano", str(record.end)))
+        draft.otlp.append(("observed_time_unix_nano", str(record.end)))
     if record.state:
-        record.otlp.append(("severity_text", draft.content.short("severity_text", record.state)))
-    if not record.name and isinstance(event_name := record.attributes.get("event.name"), str) and event_name:
-        # Some emitters know no event_name field yet, and give the name as an attribute.
-        record.otlp.append(("event_name", ""))
-        record.name = event_name
+        draft.otlp.append(("severity_text", draft.content.short("severity_text", record.state)))
     if record.has_body:
-        record.otlp.append(("body", _body(draft, record.body)))
+        draft.otlp.append(("body", _body(draft, record.body)))
 
 
 def _body(draft: Draft, body: Value) -> str:
@@ -135,7 +132,7 @@ def _clamped(draft: Draft, field: str, time: int) -> int:
         return time
     draft.remarks.append("clock_out_of_range")
     if field:
-        draft.record.otlp.append((field, str(time)))
+        draft.otlp.append((field, str(time)))
     return _LAST_TIME
 
 
@@ -190,16 +187,15 @@ def finish(draft: Draft) -> AuditEvent:
     """Apply the content rule, and give the event with all that was sent."""
     record = draft.record
     columns = draft.columns
-    otlp = record.source.otlp + record.otlp
     columns["attributes"], columns["attributes_json"] = split(
         record.entries,
         repeated=len(record.attributes) != len(record.entries),
         place="attributes",
         content=draft.content,
         taken=draft.taken,
-        otlp=otlp,
+        otlp=draft.otlp,
     )
-    columns["otlp"] = otlp
+    columns["otlp"] = draft.otlp
     if record.damage:
         draft.remarks += record.damage
         draft.content["raw"] = base64.b64encode(record.raw).decode()

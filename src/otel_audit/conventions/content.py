@@ -67,7 +67,7 @@ def first_values(entries: Sequence[Entry]) -> dict[str, Value]:
     return attributes
 
 
-def split(  # noqa: PLR0913 - the hot loop; an object around these would cost more than it explains
+def split(
     entries: Sequence[Entry],
     *,
     repeated: bool,

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from otel_audit.conventions.content import Content
 from otel_audit.conventions.record import Record
-from otel_audit.conventions.text import is_long
+from otel_audit.conventions.text import SHORT, is_long
 from otel_audit.conventions.values import Value, format_typed
 from otel_audit.model import EventColumns
 
@@ -63,6 +63,7 @@ def level(value: Value) -> int | None:
 
 Coercion: TypeAlias = Callable[[Value], Any]
 Table: TypeAlias = Mapping[str, tuple[str, Coercion]]
+_NO_TABLE: Final[Table] = {}
 
 
 class Draft:
@@ -71,7 +72,7 @@ class Draft:
     ``taken`` says under which content name an attribute's text went, so that it is stored once.
     """
 
-    __slots__ = ("columns", "content", "record", "remarks", "taken")
+    __slots__ = ("columns", "content", "otlp", "record", "remarks", "taken")
 
     def __init__(self, record: Record) -> None:
         source = record.source
@@ -79,20 +80,36 @@ class Draft:
         self.columns: EventColumns = source.columns.copy()
         self.content = Content(source.content)
         self.remarks: list[str] = source.remarks.copy()
+        self.otlp = source.otlp + record.otlp
         self.taken: dict[str, str] = {}
 
-    def fill(self, table: Table) -> None:
-        """Set a column for each attribute that ``table`` names and whose value fits the column."""
+    def fill(self, table: Table, spare: Table = _NO_TABLE) -> list[str]:
+        """Set a column for each attribute that ``table`` names and whose value fits the column.
+
+        ``spare`` names attributes that count only where ``table`` finds nothing for the column. Gives
+        the attributes that neither names.
+        """
         columns: dict[str, Any] = self.columns  # type: ignore[assignment]  # tables name columns only; a test checks
+        rest: list[str] = []
         for key, value in self.record.attributes.items():
             rule = table.get(key)
-            if rule is not None:
-                column, coerce = rule
-                fitting = coerce(value)
-                if fitting is not None:
-                    columns[column] = fitting
-                elif isinstance(value, str) and value:
-                    self.remarks.append(f"unfit:{column}")
+            if rule is None:
+                rule = spare.get(key)
+                if rule is None:
+                    rest.append(key)
+                    continue
+                if rule[0] in columns:
+                    continue
+            column, coerce = rule
+            if coerce is name and type(value) is str and 0 < len(value) <= SHORT:
+                columns[column] = value  # by far the most frequent, so without a call
+                continue
+            fitting = coerce(value)
+            if fitting is not None:
+                columns[column] = fitting
+            elif isinstance(value, str) and value:
+                self.remarks.append(f"unfit:{column}")
+        return rest
 
     def fall_back(self, column: str, keys: Sequence[str]) -> None:
         """Set a column that is still empty from the first of ``keys`` that names something."""

@@ -113,10 +113,28 @@ def from_anything(value: Value, role: str) -> str:
     return format_messages([{"role": role, "parts": [text_part(text)]}])
 
 
+_SYSTEM: Final = '"system"'
+_NEXT_MESSAGE: Final = '},{"role":'  # between quotes it would be escaped, so this is never inside a text
+_REMEMBERED_LENGTH: Final = 1 << 13
+_remembered: dict[str, str | None] = {}  # first message -> its system parts: instructions repeat from call to call
+
+
 def system_parts(messages: str) -> str | None:
     """The system's instructions among messages in the common form: their parts as JSON text, or None."""
-    if '"system"' not in messages:
+    if _SYSTEM not in messages:
         return None
+    end = messages.find(_NEXT_MESSAGE, 0, _REMEMBERED_LENGTH)
+    if end < 0 or messages.find(_SYSTEM, end) >= 0:
+        return _system_parts(messages)
+    first = messages[:end]
+    if first not in _remembered:
+        if len(_remembered) >= 1 << 8:
+            _remembered.clear()
+        _remembered[first] = _system_parts(first + "}]")
+    return _remembered[first]
+
+
+def _system_parts(messages: str) -> str | None:
     try:
         items = json.loads(messages)
     except ValueError:  # cut off by the producer's length limit

@@ -1,4 +1,4 @@
-"""OpenInference: https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md"""
+"""OpenInference, https://github.com/Arize-ai/openinference (spec/semantic_conventions.md)."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ NAME: Final = "openinference"
 
 _KIND: Final = "openinference.span.kind"
 _EVENT_TYPES: Final = {"LLM": EventType.AI_CALL, "EMBEDDING": EventType.AI_CALL, "TOOL": EventType.TOOL_CALL}
+# In the words of the OTel GenAI conventions, so that one search finds both.
+_OPERATIONS: Final = {"LLM": "chat", "EMBEDDING": "embeddings", "TOOL": "execute_tool", "AGENT": "invoke_agent"}
 
 _TABLE: Final[Table] = {
     **audit.TABLE,
@@ -41,6 +43,7 @@ _TABLE: Final[Table] = {
     "llm.finish_reason": ("finish_reason", names),
     "error.type": ("error_type", name),
 }
+_SPARE: Final[Table] = {"llm.system": ("provider", name)}
 _CALL_TABLE: Final[Table] = {
     **_TABLE,
     "llm.token_count.prompt": ("input_tokens", count),
@@ -66,9 +69,10 @@ def apply(record: Record, draft: Draft) -> None:
     kind = str(attributes[_KIND]).upper()
     event_type = _EVENT_TYPES.get(kind, EventType.SPAN)
     draft.columns["event_type"] = event_type
-    draft.columns["operation"] = kind.lower()
-    draft.fill(_CALL_TABLE if event_type is EventType.AI_CALL else _TABLE)
-    draft.fall_back("provider", ("llm.system",))
+    operation = _OPERATIONS.get(kind, kind.lower())
+    if not is_long(operation):
+        draft.columns["operation"] = operation
+    draft.fill(_CALL_TABLE if event_type is EventType.AI_CALL else _TABLE, _SPARE)
     if event_type is EventType.AI_CALL:
         indexed = _indexed(attributes)
         _apply_parameters(draft, attributes)
@@ -103,7 +107,7 @@ def _apply_parameters(draft: Draft, attributes: dict[str, Value]) -> None:
     settings = [
         (key, format_typed(value))
         for key, value in parameters.items()
-        if key not in _NO_SETTINGS and not is_long(key) and (CLASSES[key] == PLAIN or not isinstance(value, str))
+        if key not in _NO_SETTINGS and CLASSES[key] == PLAIN
     ]
     settings = [(key, text) for key, text in settings if not is_long(text)]
     if settings:

@@ -20,8 +20,16 @@ NAME: Final = "otel_genai"
 _OPERATION: Final = "gen_ai.operation.name"
 _REQUEST: Final = "gen_ai.request."
 _AI_CALLS: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
+# Reading a member of an enum class costs as much as three dictionary look-ups: read once.
+_AI_CALL: Final = EventType.AI_CALL
+_EVALUATION: Final = EventType.EVALUATION
+_LOG: Final = EventType.LOG
+_SPAN: Final = EventType.SPAN
+_TOOL_CALL: Final = EventType.TOOL_CALL
+_SPAN_RECORD: Final = RecordKind.SPAN
+_LOG_RECORD: Final = RecordKind.LOG
 _DETAILS: Final = "gen_ai.client.inference.operation.details"
-_EVALUATION: Final = "gen_ai.evaluation.result"
+_EVALUATION_RESULT: Final = "gen_ai.evaluation.result"
 _CHOICE: Final = "gen_ai.choice"
 _ROLES: Final = {  # log events of <= 1.36
     "gen_ai.system.message": "system",
@@ -36,6 +44,7 @@ _TABLE: Final[Table] = {
     _OPERATION: ("operation", name),
     "gen_ai.provider.name": ("provider", name),
     "gen_ai.request.model": ("request_model", name),
+    "gen_ai.request.user": ("user_id", name),
     "gen_ai.response.model": ("response_model", name),
     "gen_ai.response.id": ("response_id", name),
     "gen_ai.response.finish_reasons": ("finish_reason", names),
@@ -53,6 +62,13 @@ _TABLE: Final[Table] = {
     "gen_ai.evaluation.score.label": ("score_label", name),
     "error.type": ("error_type", name),
 }
+_SPARE: Final[Table] = {
+    "gen_ai.system": ("provider", name),
+    "session.id": ("conversation_id", name),
+    "user.id": ("user_id", name),
+    "enduser.id": ("user_id", name),
+    "gen_ai.user": ("user_id", name),
+}
 # Only on the AI call itself: agents and log events repeat the usage of the calls they tell about.
 _USAGE: Final[Table] = {
     "gen_ai.usage.input_tokens": ("input_tokens", count),
@@ -67,7 +83,7 @@ _CALL_TABLE: Final[Table] = {**_TABLE, **_USAGE}
 
 def detect(record: Record) -> bool:
     """A span with a GenAI operation, or a log event named by the convention."""
-    if record.kind is RecordKind.SPAN:
+    if record.kind is _SPAN_RECORD:
         return _OPERATION in record.attributes
     return record.name.startswith("gen_ai.")
 
@@ -77,27 +93,26 @@ def apply(record: Record, draft: Draft) -> None:
     attributes = record.attributes
     event_type = _event_type(record)
     draft.columns["event_type"] = event_type
-    draft.fill(_CALL_TABLE if event_type is EventType.AI_CALL else _TABLE)
-    draft.fall_back("provider", ("gen_ai.system",))
-    draft.fall_back("conversation_id", ("session.id",))
-    draft.fall_back("user_id", ("user.id", "enduser.id", "gen_ai.user", "gen_ai.request.user"))
-    configuration = [
-        (key[len(_REQUEST) :], _setting(key, value))
-        for key, value in attributes.items()
-        if key.startswith(_REQUEST) and key not in ("gen_ai.request.model", "gen_ai.request.user")
+    rest = draft.fill(_CALL_TABLE if event_type is _AI_CALL else _TABLE, _SPARE)
+    settings = [
+        (key[len(_REQUEST) :], _setting(key, attributes[key]))
+        for key in rest
+        if key.startswith(_REQUEST) and not is_long(key)
     ]
-    if configuration:
-        draft.columns["configuration"] = configuration
+    if settings:
+        draft.columns["configuration"] = settings
     _messages(draft, "input", "gen_ai.input.messages", "user")
     _messages(draft, "output", "gen_ai.output.messages", "assistant")
-    draft.take("system_instructions", "gen_ai.system_instructions")
-    draft.take("tool_definitions", "gen_ai.tool.definitions")
-    if event_type is EventType.TOOL_CALL:
+    if "gen_ai.system_instructions" in attributes:
+        draft.take("system_instructions", "gen_ai.system_instructions")
+    if "gen_ai.tool.definitions" in attributes:
+        draft.take("tool_definitions", "gen_ai.tool.definitions")
+    if event_type is _TOOL_CALL:
         draft.take("tool_arguments", "gen_ai.tool.call.arguments")
         draft.take("tool_result", "gen_ai.tool.call.result")
-    elif event_type is EventType.EVALUATION:
+    elif event_type is _EVALUATION:
         draft.take("rationale", "gen_ai.evaluation.explanation")
-    elif record.kind is RecordKind.LOG and record.body:
+    elif record.kind is _LOG_RECORD and record.body:
         _apply_body(record, draft)
     if "system_instructions" not in draft.content and "input" in draft.content:
         instructions = system_parts(draft.content["input"])
@@ -106,31 +121,37 @@ def apply(record: Record, draft: Draft) -> None:
 
 
 def _event_type(record: Record) -> EventType:
-    if record.kind is RecordKind.SPAN:
+    if record.kind is _SPAN_RECORD:
         operation = record.attributes[_OPERATION]
-        if operation in _AI_CALLS and _has_call(record):
-            return EventType.AI_CALL
-        return EventType.TOOL_CALL if operation == "execute_tool" else EventType.SPAN
-    if record.name == _EVALUATION:
-        return EventType.EVALUATION
+        if _is_call(operation) and _has_call(record):
+            return _AI_CALL
+        return _TOOL_CALL if operation == "execute_tool" else _SPAN
+    if record.name == _EVALUATION_RESULT:
+        return _EVALUATION
     if record.span_id and record.flags & _SAMPLED:
-        return EventType.LOG  # its span is the AI call
-    if record.name == _DETAILS and record.attributes.get(_OPERATION, "chat") in _AI_CALLS:
-        return EventType.AI_CALL
+        return _LOG  # its span is the AI call
+    if record.name == _DETAILS and _is_call(record.attributes.get(_OPERATION, "chat")):
+        return _AI_CALL
     if record.name == _CHOICE and (not isinstance(record.body, dict) or not record.body.get("index")):
-        return EventType.AI_CALL  # further choices (index 1, 2 ...) belong to the same call
-    return EventType.LOG
+        return _AI_CALL  # further choices (index 1, 2 ...) belong to the same call
+    return _LOG
+
+
+def _is_call(operation: Value) -> bool:
+    return isinstance(operation, str) and operation in _AI_CALLS
 
 
 def _has_call(record: Record) -> bool:
     """A prompt template that calls itself ``chat`` names neither a model nor a provider."""
     attributes = record.attributes
-    return any(key in attributes for key in ("gen_ai.request.model", "gen_ai.response.model", "gen_ai.provider.name"))
+    return "gen_ai.request.model" in attributes or "gen_ai.provider.name" in attributes
 
 
 def _setting(key: str, value: Value) -> str:
     """A setting as a JSON value; where it is text, the marker of the attribute that was moved."""
     text = format_typed(value)
+    if isinstance(value, int | float):
+        return text
     if is_long(text) or CLASSES[key] != PLAIN:
         return format_typed(f"{MARKER}attributes.{key}")
     return text
@@ -151,8 +172,8 @@ def _apply_body(record: Record, draft: Draft) -> None:
     """Content that lies in a log's body; the body itself is kept as well."""
     body = record.body
     if record.name in _ROLES:
-        message = body if isinstance(body, dict) else {"content": body}
-        draft.write("input", format_messages([chat_message(_ROLES[record.name], message)]))
+        prompt = body if isinstance(body, dict) else {"content": body}
+        draft.write("input", format_messages([chat_message(_ROLES[record.name], prompt)]))
     elif record.name == _CHOICE and isinstance(body, dict):
         message = body.get("message")
         answer = chat_message("assistant", message if isinstance(message, dict) else {"content": message})

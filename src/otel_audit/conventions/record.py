@@ -25,6 +25,9 @@ _read_span: Final = wire.shell_reader("Span")
 _read_log: Final = wire.shell_reader("LogRecord")
 _read_pair: Final = wire.shell_reader("KeyValue")
 
+_SPAN: Final = RecordKind.SPAN  # reading a member of an enum class is slow: read once
+_LOG: Final = RecordKind.LOG
+
 _known: dict[bytes, Entry] = {}  # attributes seen before, by their bytes: most repeat from record to record
 
 
@@ -50,7 +53,41 @@ def read_attributes(raws: Sequence[bytes], damage: list[str]) -> list[Entry]:
     return entries
 
 
+def _read_string(raw: bytes) -> tuple[str, str] | None:
+    """A string attribute in its canonical encoding, read here: half of what reading it by protobuf costs.
+
+    ``0a <len> key 12 <len> 0a <len> text``, with a key below 128 bytes and a text below 16 KiB. None
+    for anything else.
+    """
+    try:
+        at = 2 + raw[1]
+        if raw[0] != 0x0A or raw[1] > 0x7F or raw[at] != 0x12:
+            return None
+        key = raw[2:at]
+        at += 1
+        for tag in (0x0A, None):  # the length of the AnyValue, then that of its string_value
+            length = raw[at]
+            at += 1
+            if length > 0x7F:
+                if raw[at] > 0x7F:
+                    return None
+                length += (raw[at] << 7) - 0x80
+                at += 1
+            if at + length != len(raw):
+                return None
+            if tag is not None:
+                if raw[at] != tag:
+                    return None
+                at += 1
+        return key.decode(), raw[at:].decode()
+    except (IndexError, UnicodeDecodeError):
+        return None
+
+
 def _read_attribute(raw: bytes, damage: list[str]) -> Entry:
+    plain = _read_string(raw)
+    if plain is not None:
+        return entry_of(*plain)
     try:
         pair = wire.read("KeyValue", raw, damage)
     except DecodeError:
@@ -83,7 +120,7 @@ class Source:
     """
 
     scope_name: str = ""
-    columns: EventColumns = field(default_factory=EventColumns)  # type: ignore[arg-type]  # a TypedDict is a dict
+    columns: EventColumns = field(default_factory=EventColumns)
     content: Content = field(default_factory=Content)
     otlp: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -288,7 +325,7 @@ def read_span(source: Source, raw: bytes) -> Record:
     if number := span.dropped_links_count:
         otlp.append(("dropped_links_count", str(number)))
     record = Record(
-        RecordKind.SPAN,
+        _SPAN,
         source,
         raw,
         entries,
@@ -346,7 +383,7 @@ def read_log(source: Source, raw: bytes) -> Record:
     if number := log.dropped_attributes_count:
         otlp.append(("dropped_attributes_count", str(number)))
     record = Record(
-        RecordKind.LOG,
+        _LOG,
         source,
         raw,
         entries,
@@ -361,6 +398,10 @@ def read_log(source: Source, raw: bytes) -> Record:
         damage,
         state=wire.text(log.severity_text, damage),
     )
+    if not record.name and isinstance(event_name := record.attributes.get("event.name"), str) and event_name:
+        # Some emitters know no event_name field yet, and give the name as an attribute.
+        otlp.append(("event_name", ""))
+        record.name = event_name
     if body_parts := log.body:
         record.has_body = True
         for body in wire.read_all("AnyValue", [b"".join(body_parts)], damage):

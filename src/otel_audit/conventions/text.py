@@ -19,6 +19,7 @@ from otel_audit.semconv import (
 )
 
 TEXT_LIMIT: Final = 256  # bytes of UTF-8; longer values are content (DESIGN, "Never full PII")
+SHORT: Final = TEXT_LIMIT // 4  # characters that are within the limit whatever they are
 MARKER: Final = "content:"
 
 PLAIN: Final = 0
@@ -60,18 +61,59 @@ _PREFIXES: Final = (
 )
 _HARMLESS_SUFFIXES: Final = ("request_id", "request-id", "version")  # ids that join records, under the prefixes above
 _LAST_WORDS: Final = frozenset(
-    """
-    answer args argument arguments body comment completion completions content contents definitions description document
-    documents embedding explanation input inputs instruction instructions message messages metadata msg output outputs
-    prompt prompts query question response result results stacktrace summary text texts transcript uri url value values
-    """.split()
+    [
+        "answer",
+        "args",
+        "argument",
+        "arguments",
+        "body",
+        "calls",
+        "comment",
+        "completion",
+        "completions",
+        "content",
+        "contents",
+        "definitions",
+        "description",
+        "document",
+        "documents",
+        "explanation",
+        "input",
+        "inputs",
+        "instruction",
+        "instructions",
+        "message",
+        "messages",
+        "metadata",
+        "msg",
+        "object",
+        "output",
+        "outputs",
+        "prompt",
+        "prompts",
+        "query",
+        "question",
+        "response",
+        "result",
+        "results",
+        "stacktrace",
+        "summary",
+        "text",
+        "texts",
+        "tools",
+        "transcript",
+        "uri",
+        "url",
+        "value",
+        "values",
+    ]
 )
 _WORD: Final = re.compile(r"[A-Z]?[a-z0-9]+$|[A-Z]+$")
 
 
 def classify(key: str) -> int:
     """``PLAIN``, ``TEXT`` or ``UNFIT`` for an attribute key."""
-    if key.startswith(MARKER) or (len(key) > TEXT_LIMIT // 4 and len(key.encode()) > TEXT_LIMIT):
+    if key.startswith(MARKER) or (len(key) > SHORT and len(key.encode()) > TEXT_LIMIT):
         return UNFIT
     if key in _KEYS:
         return TEXT
@@ -84,9 +126,7 @@ def classify(key: str) -> int:
 def is_long(text: str) -> bool:
     """Longer than ``TEXT_LIMIT`` bytes of UTF-8."""
     length = len(text)
-    return length > TEXT_LIMIT // 4 and (
-        length > TEXT_LIMIT or (not text.isascii() and len(text.encode()) > TEXT_LIMIT)
-    )
+    return length > SHORT and (length > TEXT_LIMIT or (not text.isascii() and len(text.encode()) > TEXT_LIMIT))
 
 
 class _Classes(dict[str, int]):

@@ -120,14 +120,9 @@ def _unusual(value: Value) -> Any:
     raise TypeError(f"{type(value).__name__} is no attribute value")
 
 
-def _encoder(*, allow_nan: bool) -> Callable[[Value], str]:
-    encoder = json.JSONEncoder(
-        ensure_ascii=False, separators=(",", ":"), allow_nan=allow_nan, default=_unusual, check_circular=False
-    )
-    return encoder.encode
-
-
-_encode: Final = _encoder(allow_nan=False)
+_encode: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_unusual, check_circular=False
+).encode
 
 
 def _no_number(value: float) -> dict[str, str]:
@@ -152,6 +147,13 @@ def _finite(value: Value) -> Value:
 
 def format_typed(value: Value) -> str:
     """Typed JSON of a native value, compact."""
+    kind = type(value)
+    if kind is int:
+        return str(value)
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is float and math.isfinite(value):
+        return repr(value)
     try:
         return _encode(value)
     except ValueError:  # a NaN or an infinity somewhere in it

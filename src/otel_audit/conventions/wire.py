@@ -131,7 +131,7 @@ def text(raw: bytes, damage: list[str]) -> str:
 def check_unknown(message: Message, damage: list[str]) -> None:
     """Note in ``damage`` that a message has fields we do not know (and so would lose)."""
     size = message.ByteSize()
-    message.DiscardUnknownFields()  # type: ignore[no-untyped-call]  # the stubs leave it out
+    message.DiscardUnknownFields()
     if message.ByteSize() != size:
         note(damage, UNKNOWN_FIELDS)
 

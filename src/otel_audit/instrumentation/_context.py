@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from contextvars import Token
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from opentelemetry import baggage, context
 from opentelemetry.context import Context
@@ -36,8 +36,13 @@ class Task:
 
 
 def text(value: object) -> str:
-    """The value as text that OTLP can carry: a lone surrogate would make the exporter drop its whole batch."""
-    return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
+    """The value as text that OTLP can carry; empty for None, and (counted) for what has no text.
+
+    A lone surrogate, which would make the exporter drop its whole batch, becomes a question mark.
+    """
+    with guard("text"):
+        return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
+    return ""
 
 
 def current_task(ctx: Context | None = None) -> Task:
@@ -78,6 +83,8 @@ def context_attributes(ctx: Context | None = None) -> dict[str, str]:
 class Scope(ABC, Generic[Entered_co]):
     """A ``with`` or ``async with`` block. A subclass says what happens at its two ends; neither breaks the block."""
 
+    _operation: ClassVar[str]  # what error_counts() calls it
+
     @abstractmethod
     def _open(self) -> None:
         """Begin. Errors are noted, and the block runs all the same."""
@@ -91,14 +98,14 @@ class Scope(ABC, Generic[Entered_co]):
         """What ``as`` gets."""
 
     def __enter__(self) -> Entered_co:
-        with guard(type(self).__name__.lower()):
+        with guard(self._operation):
             self._open()
         return self._entered()
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with guard(type(self).__name__.lower()):
+        with guard(self._operation):
             self._close(exc)
 
     async def __aenter__(self) -> Entered_co:

@@ -66,6 +66,8 @@ def _package_version() -> str:
 class TaskScope(ContextScope[Task]):
     """A block that belongs to a task; ``otel_audit.task`` makes it."""
 
+    _operation = "task"
+
     def __init__(self, recorder: Recorder, task: Task, *, join: bool) -> None:
         self._recorder = recorder
         self._task = task
@@ -84,6 +86,8 @@ class TaskScope(ContextScope[Task]):
 
 class PromptScope(ContextScope[None]):
     """A block whose AI calls use one prompt template; ``otel_audit.prompt`` makes it."""
+
+    _operation = "prompt"
 
     def __init__(self, name: str, prompt_version: str) -> None:
         self._prompt = (name, prompt_version)
@@ -109,13 +113,19 @@ class Recorder:
         clock: Callable[[], int] = time.time_ns,
         ids: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
-        self.clock = clock
+        self._clock = clock
         self._ids = ids
         self._use(tracer_provider)
 
     def _use(self, provider: trace.TracerProvider | None) -> None:
         self._provider = provider
         self._tracer = trace.get_tracer(TRACER_NAME, _package_version(), tracer_provider=provider)
+
+    def now(self) -> int:
+        """The clock's time in nanoseconds since 1970; the system's (counted) when the clock fails."""
+        with guard("clock"):
+            return self._clock()
+        return time.time_ns()
 
     def configure(
         self,
@@ -141,7 +151,7 @@ class Recorder:
         """
         with guard("configure"):
             if clock is not None:
-                self.clock = clock
+                self._clock = clock
             self._use(
                 prepare(
                     tracer_provider,
@@ -201,7 +211,7 @@ class Recorder:
             task_id=text(task_id),
             reviewer=text(reviewer),
             review_id=self._ids(),
-            opened_unix_nano=self.clock() if at is None else at,
+            opened_unix_nano=self.now() if at is None else at,
             task_kind=task.kind,
             subject_ref=task.subject_ref,
             queue_wait_seconds=queue_wait_seconds,
@@ -230,7 +240,7 @@ class Recorder:
         nanoseconds since 1970; now by default.
         """
         with guard("finish_review"):
-            opened = _ticket(ticket)
+            opened = Ticket.of(ticket)
             ctx = with_task(Task(opened.task_id, opened.task_kind, opened.subject_ref))
             links: list[trace.Link] = []
             if opened.traceparent:
@@ -239,7 +249,7 @@ class Recorder:
                 there = trace.get_current_span(ctx).get_span_context()
                 if here.is_valid and here.span_id != there.span_id:
                     links.append(trace.Link(here))
-            decided = self.clock() if at is None else at
+            decided = self.now() if at is None else at
             attributes = self.review_attributes(ctx, opened.review_id, opened.reviewer, opened.queue_wait_seconds)
             attributes |= Decision(
                 decision, rationale_code, rationale, before, after, override, active_seconds, idle_seconds
@@ -369,14 +379,8 @@ class Recorder:
         at: int | None = None,
     ) -> None:
         """Record an event that is a point in time."""
-        moment = self.clock() if at is None else at
+        moment = self.now() if at is None else at
         self.start(event_type, attributes, ctx, at=moment).end(end_time=moment)
-
-
-def _ticket(ticket: Ticket | Mapping[str, Any] | str) -> Ticket:
-    if isinstance(ticket, Ticket):
-        return ticket
-    return Ticket.parse(ticket) if isinstance(ticket, str) else Ticket.from_dict(ticket)
 
 
 def _person(reviewer: str) -> dict[str, AttributeValue]:

@@ -86,6 +86,8 @@ class Review(ContextScope["Review"]):
     is recorded.
     """
 
+    _operation = "review"
+
     def __init__(
         self, recorder: Recorder, task_id: str, reviewer: str, queue_wait_seconds: float | None, review_id: str
     ) -> None:
@@ -185,7 +187,7 @@ class Review(ContextScope["Review"]):
         ``active_seconds`` replaces the time that pause and resume measured.
         """
         with guard("review"):
-            self._decided = self._recorder.clock()
+            self._decided = self._recorder.now()
             self._decision = Decision(
                 decision=text(decision),
                 rationale_code=rationale_codes(rationale_code),
@@ -200,13 +202,13 @@ class Review(ContextScope["Review"]):
         """The reviewer turned to something else: what follows is idle time. Pausing twice is pausing once."""
         with guard("review"):
             if self._paused_at is None:
-                self._paused_at = self._recorder.clock()
+                self._paused_at = self._recorder.now()
 
     def resume(self) -> None:
         """The reviewer is back."""
         with guard("review"):
             if self._paused_at is not None:
-                self._paused += max(0, self._recorder.clock() - self._paused_at)
+                self._paused += max(0, self._recorder.now() - self._paused_at)
                 self._paused_at = None
 
     def _entered(self) -> Self:
@@ -214,7 +216,7 @@ class Review(ContextScope["Review"]):
 
     def _open(self) -> None:
         ctx = with_task(Task(self.task_id))
-        self._opened = self._recorder.clock()
+        self._opened = self._recorder.now()
         attributes = self._recorder.review_attributes(ctx, self.review_id, self.reviewer, self._queue_wait_seconds)
         self._span = self._recorder.start(EventType.REVIEW, attributes, ctx, at=self._opened)
         self._attach(trace.set_span_in_context(self._span, ctx))

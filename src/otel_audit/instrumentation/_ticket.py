@@ -64,3 +64,10 @@ class Ticket:
         if not isinstance(values, dict):
             raise MalformedInput(f"ticket: a JSON {type(values).__name__}, expected an object")
         return cls.from_dict(values)
+
+    @classmethod
+    def of(cls, ticket: Ticket | Mapping[str, Any] | str) -> Ticket:
+        """The ticket, in whichever form it travelled. Raises MalformedInput when it is not one."""
+        if isinstance(ticket, Ticket):
+            return ticket
+        return cls.parse(ticket) if isinstance(ticket, str) else cls.from_dict(ticket)

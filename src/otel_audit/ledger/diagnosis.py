@@ -8,7 +8,7 @@ Where nothing fits (several columns changed, or a value seen nowhere else), noth
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,12 +66,19 @@ class Movable:
 
 
 def find_altered_column(
-    encoding: bytes, seq: int, sealed_hashes: Iterable[bytes], prev_hash: bytes | None, candidates: Candidates
+    encoding: bytes,
+    seq: int,
+    sealed_hashes: Iterable[bytes],
+    prev_hash: bytes | None,
+    candidates: Candidates,
+    *,
+    among: Container[str] | None = None,
 ) -> AlteredColumn | None:
     """The one column whose replacement gives one of ``sealed_hashes``, or None.
 
     ``prev_hash`` is what the entry's ``prev_hash`` should be, if known. Tries what costs least first: the
-    position, then values of the same row and of the type, then ``candidates``.
+    position, then values of the same row and of the type, then ``candidates``. Only the columns ``among`` these
+    names are tried, if given.
     """
     sealed = frozenset(sealed_hashes)
     try:
@@ -86,6 +93,8 @@ def find_altered_column(
     )
     for source in sources:
         for index, column in enumerate(COLUMNS):
+            if among is not None and column.name not in among:
+                continue
             before, after = b"".join(values[:index]), b"".join(values[index + 1 :])
             for value in source(column):
                 if value != values[index] and leaf_hash(before + value + after) in sealed:

@@ -16,7 +16,8 @@ from otel_audit.ledger.diagnosis import Candidates, Movable, find_altered_column
 from otel_audit.ledger.encoding import leaf_hash
 from otel_audit.ledger.findings import Code, Findings
 
-_RESOLVED_CLOSELY: Final = 200  # suspects for which places and columns are searched: each costs up to 50,000 hashes
+_PLACED: Final = 200  # suspects of which each is tried at the place of each other
+_SEARCHED: Final = 64  # suspects of which every column is tried: up to 50,000 hashes each
 
 
 class Row(NamedTuple):
@@ -50,13 +51,15 @@ class Examined:
     ``present`` are the seqs at which a row stands for the entry, altered or not.
 
     ``diverged`` are the seqs where rows that agree with each other disagree with the tile: either was altered,
-    and only a signed root can tell which. ``leaves`` follow the rows there.
+    and only a signed root can tell which. ``leaves`` follow the rows there. ``doubts`` are seqs where nobody but
+    the row itself knows the hash, and its two claims differ: ``leaves`` has the stored hash, this the computed one.
     """
 
     leaves: list[bytes | None] = field(default_factory=list)
     suspects: list[Suspect] = field(default_factory=list)
     present: set[int] = field(default_factory=set)
     diverged: list[int] = field(default_factory=list)
+    doubts: dict[int, bytes] = field(default_factory=dict)
 
 
 class _Witnesses(NamedTuple):
@@ -140,13 +143,23 @@ def _judge_changed(result: Examined, row: Row, leaf: bytes, witnesses: _Witnesse
         result.suspects.append(Suspect(Code.ROW_MODIFIED, row.seq, row, leaf, prev_leaf, "hash"))
         return leaf
     sealed = in_tile or following
-    if sealed is None and prev_leaf not in (None, row.prev_hash):
-        # No link, no hash and no witness: it never was an entry of this ledger.
-        result.suspects.append(Suspect(Code.ROW_INSERTED, row.seq, row, None, prev_leaf))
-        result.present.discard(row.seq)
-        return None
+    if sealed is None:
+        if prev_leaf not in (None, row.prev_hash) and not _is_only_unlinked(row, prev_leaf):
+            # No link, no hash and no witness: it never was an entry of this ledger.
+            result.suspects.append(Suspect(Code.ROW_INSERTED, row.seq, row, None, prev_leaf))
+            result.present.discard(row.seq)
+            return None
+        result.doubts[row.seq] = leaf
     result.suspects.append(Suspect(Code.ROW_MODIFIED, row.seq, row, sealed or row.hash, prev_leaf))
     return sealed or row.hash
+
+
+def _is_only_unlinked(row: Row, prev_leaf: bytes | None) -> bool:
+    """Tell whether nothing but ``prev_hash`` was altered."""
+    try:
+        return Movable(row.encoding).hash_at(row.seq, prev_leaf) == row.hash
+    except MalformedInput:
+        return False
 
 
 def _judge_intact(result: Examined, row: Row, witnesses: _Witnesses) -> bytes:
@@ -204,7 +217,7 @@ def name_suspects(
             findings.add(Code.ROW_REORDERED, detail, seq=row.seq)
         else:
             del origins[at]
-    searched = 0
+    searched, altered = 0, set[str]()
     for at, suspect in enumerate(suspects):
         if suspect.row is None or at in origins:
             continue
@@ -212,7 +225,11 @@ def name_suspects(
             findings.add(suspect.code, _DETAILS[suspect.code], seq=suspect.seq)
             continue
         searched += 1  # 3
-        column, detail = _name_column(suspect, candidates if searched <= _RESOLVED_CLOSELY else None)
+        # Whoever alters many rows alters the same columns: beyond a number only those found so far are tried.
+        among = altered if searched > _SEARCHED else None
+        column, detail = _name_column(suspect, candidates, among)
+        if column is not None:
+            altered.add(column)
         findings.add(Code.ROW_MODIFIED, detail, seq=suspect.seq, column=column)
     report_holes(_without(holes, filled | elsewhere), findings)  # 4
 
@@ -226,9 +243,9 @@ _DETAILS: Final = {
 
 def _find_origins(suspects: Sequence[Suspect]) -> dict[int, tuple[int, Row]]:
     """Index of each suspect whose row belongs to another suspect's seq -> that seq, and the row."""
-    places = [suspect for suspect in suspects if suspect.sealed is not None][:_RESOLVED_CLOSELY]
+    places = [suspect for suspect in suspects if suspect.sealed is not None][:_PLACED]
     found: dict[int, tuple[int, Row]] = {}
-    for at, suspect in enumerate(suspects[:_RESOLVED_CLOSELY]):
+    for at, suspect in enumerate(suspects[:_PLACED]):
         if suspect.row is None or suspect.code is Code.ROW_DUPLICATED:
             continue
         try:
@@ -242,14 +259,15 @@ def _find_origins(suspects: Sequence[Suspect]) -> dict[int, tuple[int, Row]]:
     return found
 
 
-def _name_column(suspect: Suspect, candidates: Candidates | None) -> tuple[str | None, str]:
+def _name_column(suspect: Suspect, candidates: Candidates | None, among: set[str] | None) -> tuple[str | None, str]:
     row = suspect.row
     if row is None or suspect.column is not None:
         return suspect.column, "the stored hash is not the one of the entry; the entry itself is intact"
     changed = "the row is not what was sealed"
     if candidates is None or suspect.sealed is None:
         return None, changed
-    altered = find_altered_column(row.encoding, row.seq, {suspect.sealed, row.hash}, suspect.prev_hash, candidates)
+    sealed = {suspect.sealed, row.hash}
+    altered = find_altered_column(row.encoding, row.seq, sealed, suspect.prev_hash, candidates, among=among)
     if altered is None:
         again = " (and its hash was recomputed)" if leaf_hash(row.encoding) == row.hash else ""
         return None, f"{changed}{again}; several columns were changed, or one to a value seen nowhere else"

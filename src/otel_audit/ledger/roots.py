@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -87,26 +87,57 @@ class RootChecker:
         return self._tree.root() if self._tree else None
 
     def advance(
-        self, leaves: Sequence[bytes | None], tile: Sequence[bytes] | None = None, parted: Sequence[int] = ()
-    ) -> None:
+        self,
+        leaves: Sequence[bytes | None],
+        tile: Sequence[bytes] | None = None,
+        parted: Sequence[int] = (),
+        doubts: Mapping[int, bytes] | None = None,
+    ) -> dict[int, bytes]:
         """Add the next leaf hashes; None stands for one that nobody knows.
 
         ``tile`` are the stored tile's hashes for the same entries, where rows and tile parted at the seqs ``parted``.
+        ``doubts`` are other hashes that single entries may have had: those that a signed root confirms are returned.
         """
+        confirmed: dict[int, bytes] = {}
         if parted and self._tree is not None and not self._contradicted:
             if self._branch is None:
                 self._branch = _Branch(self._tree.copy(), parted[0])
             self._branch.count += len(parted)
         start = done = self.size
+        before = self._tree.copy() if doubts and self._tree else None
         end = start + len(leaves)
         while self._group and self._group[0].size <= end:
             upto = max(done, self._group[0].size)
             self._grow(leaves[done - start : upto - start], tile[done - start : upto - start] if tile else None)
             done = upto
+            if doubts and before is not None and not confirmed:
+                leaves, confirmed = self._settle(before, leaves, start, doubts)
             self._compare()
             self._next_group()
-        self._grow(leaves[done - start :], tile[done - start : len(leaves)] if tile else None)
-        self._check_uppers(leaves, start)
+        known = [leaf for leaf in leaves if leaf is not None]
+        is_full = len(known) == len(leaves) == TILE_WIDTH and not start % TILE_WIDTH
+        root = tree_root(known) if is_full else None
+        self._grow(leaves[done - start :], tile[done - start : len(leaves)] if tile else None, root)
+        if root is not None:
+            self._check_uppers(root, start)
+        elif len(leaves) < TILE_WIDTH:
+            self._uppers = None  # Only the last entries, or those around a hole, come in smaller numbers.
+        return confirmed
+
+    def _settle(
+        self, before: CompactRange, leaves: Sequence[bytes | None], start: int, doubts: Mapping[int, bytes]
+    ) -> tuple[Sequence[bytes | None], dict[int, bytes]]:
+        """Find out whether the next signed root has the hashes of ``doubts`` in place of those taken first."""
+        signed = {seal.root_hash for seal in self._group}
+        for others in (doubts, *({seq: leaf} for seq, leaf in doubts.items())):
+            replaced = [others.get(seq, leaf) for seq, leaf in enumerate(leaves, start)]
+            known = [leaf for leaf in replaced[: self.size - start] if leaf is not None]
+            tree = before.copy()
+            tree.extend(known)
+            if tree.size == self.size and self.root not in signed and tree.root() in signed:
+                self._tree = tree
+                return replaced, dict(others)
+        return leaves, {}
 
     def skip_to(self, size: int) -> None:
         """Go on after leaves that nobody knows: no root can be computed from here on."""
@@ -156,14 +187,17 @@ class RootChecker:
             else:
                 self.newest_stored = seal
 
-    def _grow(self, leaves: Sequence[bytes | None], tile: Sequence[bytes] | None) -> None:
+    def _grow(self, leaves: Sequence[bytes | None], tile: Sequence[bytes] | None, root: bytes | None = None) -> None:
+        """Let the trees grow by ``leaves``; ``root`` is the root over them if they are a whole tile."""
         known = [leaf for leaf in leaves if leaf is not None]
         if len(known) < len(leaves):
             self._tree = self._branch = None
-        if self._tree is not None:
-            _extend(self._tree, known)
+        if self._tree is not None and len(known) == TILE_WIDTH and root is not None:
+            self._tree.append_subtree(root, TILE_HEIGHT)
+        elif self._tree is not None:
+            self._tree.extend(known)
         if self._branch is not None:
-            _extend(self._branch.tree, tile or known)
+            self._branch.tree.extend(tile or known)
         self.size += len(leaves)
 
     def _compare(self) -> None:  # 6
@@ -181,7 +215,7 @@ class RootChecker:
             elif seal.anchored not in self._contradicted:
                 self._contradicted.add(seal.anchored)
                 self._contradict(seal, branch_root)
-        if is_sealed and self._branch is not None:
+        if is_sealed and self._branch is not None and self.size > self._branch.first:
             self._tree_diverged("the signed root is that of the entries: the tile was altered")
         if self._contradicted:
             self._branch = self._uppers = None
@@ -209,12 +243,10 @@ class RootChecker:
             which = f"the stored tile of entry {branch.first} ({branch.count} hashes) is not that of the entries; {why}"
             self._findings.add(Code.TREE_DIVERGED, which, seq=branch.first)
 
-    def _check_uppers(self, leaves: Sequence[bytes | None], start: int) -> None:  # 5
-        if self._uppers is None or len(leaves) < TILE_WIDTH or start % TILE_WIDTH or None in leaves:
-            if self._uppers is not None and len(leaves) < TILE_WIDTH:
-                self._uppers = None  # Only the last entries, or those around a hole, come in smaller numbers.
+    def _check_uppers(self, value: bytes, start: int) -> None:  # 5
+        """Add the root over the tile at ``start`` to the tiles above, and compare each that becomes full."""
+        if self._uppers is None:
             return
-        value = tree_root([leaf for leaf in leaves if leaf is not None])
         for level in range(1, 64):
             if level > len(self._uppers):
                 self._uppers.append([])
@@ -230,10 +262,3 @@ class RootChecker:
                     self._findings.add(Code.TREE_DIVERGED, detail, seq=index * span)
             value = tree_root(hashes)
             hashes.clear()
-
-
-def _extend(tree: CompactRange, leaves: Sequence[bytes]) -> None:
-    if len(leaves) == TILE_WIDTH and not tree.size % TILE_WIDTH:
-        tree.append_subtree(tree_root(leaves), TILE_HEIGHT)
-    else:
-        tree.extend(leaves)

@@ -26,7 +26,7 @@ def commit(name: str, value: str, opening: bytes) -> bytes:
     """The 32-byte commitment to a text under its content name.
 
     >>> commit("input", "hello", bytes(32)).hex()[:16]
-    'COMMITMENT'
+    'f88e2957cf9876bf'
     """
     raw_name, raw_value = name.encode(), value.encode()
     message = b"".join((len(raw_name).to_bytes(8, "big"), raw_name, len(raw_value).to_bytes(8, "big"), raw_value))

@@ -175,7 +175,7 @@ def _run(settings: dict[str, Any], *, dashboard_port: int | None, with_demo: boo
     with children.Children() as family:
         if dashboard_port is not None:
             dashboard_port = children.free_port(_LOOPBACK, dashboard_port, "--dashboard-port")
-            arguments = ["--port", str(dashboard_port), "--data", str(settings["data"])]
+            arguments = ["--port", str(dashboard_port), "--data", str(settings["data"]), "--wait-for-receiver"]
             if settings["anchor_dir"]:
                 arguments += ["--anchor-dir", str(settings["anchor_dir"])]
             family.start("dashboard", dashboard_command(arguments))

@@ -18,7 +18,7 @@ from otel_audit.ledger.roots import RootChecker, Seal, open_seal
 from otel_audit.ledger.tiles import TILE_WIDTH, tile_subtrees
 from otel_audit.ledger.verify import Evidence, LedgerVerifier
 from otel_audit.reports._content_check import check_contents
-from otel_audit.store.evidence import EvidenceReader, Extent
+from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
 
 Status = Literal["ok", "tampered", "unverifiable"]
 _MAX_SIZE: Final = (1 << 64) - 1
@@ -87,7 +87,8 @@ class LedgerRun:
     def _range(self) -> tuple[int, int]:
         """Widen the asked range to whole tiles, and on to the next signed root: only that can confirm it."""
         size = self._extent.size
-        start = self._asked.seq_from - self._asked.seq_from % TILE_WIDTH
+        start = min(self._asked.seq_from, size)
+        start -= start % TILE_WIDTH
         if self._asked.seq_to is None:
             return start, size
         wanted = self._asked.seq_to + 1
@@ -109,7 +110,8 @@ class LedgerRun:
                 self._findings.add(Code.TREE_DIVERGED, f"{exc}; the range is verified from entry 0 on instead")
                 start = 0
         is_whole = self._asked.seq_to is None
-        tiles = reader.tiles(origin, start // TILE_WIDTH, _MAX_SIZE if is_whole else end // TILE_WIDTH)
+        tiles_end = self._extent.tile_size if is_whole else end
+        tiles = reader.tiles(origin, start // TILE_WIDTH, tiles_end // TILE_WIDTH)
         # Of a whole ledger also what reaches beyond the rows is compared: that is how a cut tail shows.
         seals = self._seals(start, _MAX_SIZE if is_whole else end)
         blocks = reader.rows(origin, start, min(end, self._extent.size))
@@ -117,7 +119,7 @@ class LedgerRun:
             seals=seals,
             tiles=tiles,
             upper_tile=lambda level, index: reader.tile_versions(origin, level, index),
-            candidates=lambda column, seq: reader.column_values(origin, column.name, seq),
+            candidates=CandidateValues(reader, origin),
             declared_size=max(self._extent.checkpoint_size, self._extent.tile_size, self._anchored_size),
             tiled_size=min(self._extent.checkpoint_size, end),
             elsewhere=elsewhere,
@@ -153,6 +155,8 @@ class LedgerRun:
             yield from heapq.merge(stored, sorted(anchored, key=_size), key=_size)
 
     def _stored_seals(self, smallest: int, largest: int) -> Generator[Seal, None, None]:
+        # What a writer signed since the start of the verification is not of interest.
+        largest = min(largest, self._extent.checkpoint_size)
         checkpoints = self._reader.checkpoints(self._origin, smallest, largest)
         with closing(checkpoints):
             for stored in checkpoints:
@@ -202,7 +206,7 @@ class LedgerRun:
         status: Status = "ok"
         if findings.altered():
             status = "tampered"
-        elif roots.sealed_size <= start:
+        elif roots.sealed_size <= max(start, self._asked.seq_from):
             status = "unverifiable"
             findings.add(Code.NOTHING_VERIFIED, self._why_nothing(roots))
         unanchored_from = roots.anchored_size if roots.anchored_size < roots.size else None

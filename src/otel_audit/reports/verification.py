@@ -18,14 +18,13 @@ from otel_audit.model import Finding
 from otel_audit.reports._content_check import check_contents
 from otel_audit.reports._ledger_run import Asked, LedgerReport, LedgerRun, Status
 from otel_audit.store.database import Database
-from otel_audit.store.evidence import EvidenceReader, Extent
+from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
 
 __all__ = ["LedgerReport", "Progress", "Report", "check_entries", "format_report", "verify_database"]
 
 Progress = Callable[[int, int], None]
 """Hears (done, total): how many rows and texts are read, and how many there are in all."""
 
-_MAX_SEQ: Final = (1 << 64) - 1
 _STRAY_ROWS: Final = 2000  # rows under an unknown origin that are compared with the known ledgers
 _ENTRIES_AT_ONCE: Final = 600  # with their neighbours, what fits into a query
 
@@ -201,7 +200,7 @@ def _find_strays(
     explained: set[str] = set()
     for extent in strangers:
         own, found = origin_prefix(extent.origin), 0
-        blocks = reader.rows(extent.origin, 0, min(extent.size, _MAX_SEQ))
+        blocks = reader.rows(extent.origin, 0, extent.size)
         with closing(blocks):
             rows = (row for block in blocks for row in block.rows())
             for row in (row for row, _ in zip(rows, range(_STRAY_ROWS), strict=False)):
@@ -222,6 +221,7 @@ def _check_picked(reader: EvidenceReader, seqs: Sequence[int], findings: Finding
         for row in block.rows():
             rows.setdefault(row.seq, []).append(row)
     tiles: dict[int, bytes | None] = {}
+    candidates = CandidateValues(reader, origin)
 
     def in_tile(seq: int) -> bytes | None:
         index, offset = divmod(seq, TILE_WIDTH)
@@ -245,7 +245,7 @@ def _check_picked(reader: EvidenceReader, seqs: Sequence[int], findings: Finding
             tile=[sealed] if sealed else None,
         )
         holes = [(seq, seq + 1)] if seq not in found.present else []
-        name_suspects(found.suspects, holes, findings, lambda column, at: reader.column_values(origin, column.name, at))
+        name_suspects(found.suspects, holes, findings, candidates)
         if found.diverged:
             findings.add(Code.TREE_DIVERGED, "the stored tile does not hold the hash of the entry", seq=seq)
     commitments, texts = reader.picked_commitments(origin, seqs), reader.picked_texts(origin, seqs)

@@ -28,7 +28,6 @@ _TEXT_BLOCK: Final = {"max_block_size": 256, "preferred_block_size_bytes": 1 << 
 _TABLE: Final = re.compile(r"^FROM (\w+)", re.MULTILINE)
 _NAME_COLUMNS: Final = [each.name for each in COLUMNS if each.type is ColumnType.NAME and each.name != "origin"]
 _NEAR: Final = 128  # rows whose values are candidates for an altered one among them
-_MAX_SEQ: Final = (1 << 64) - 1
 _PICKED_AT_ONCE: Final = 2048  # seqs of a query: they travel in the request's URL, which servers limit
 
 
@@ -98,7 +97,9 @@ class EvidenceReader:
 
     def rows(self, origin: str, start: int, end: int) -> Generator[RowBlock, None, None]:
         """Yield the rows with seq in [start, end), in order of seq."""
-        blocks = self._stream("verify_rows", _ROW_BLOCK, origin=origin, start=start, end=end)
+        if start >= end:
+            return
+        blocks = self._stream("verify_rows", _ROW_BLOCK, origin=origin, first=start, last=end - 1)
         with closing(blocks):
             for block in blocks:
                 yield RowBlock(*(list(column) for column in block))
@@ -146,12 +147,14 @@ class EvidenceReader:
 
     def commitments(self, origin: str, start: int, end: int) -> Generator[tuple[int, bytes, bytes], None, None]:
         """Yield (seq, content name, commitment) of the entries in [start, end), in that order."""
-        yield from self._records("verify_commitments", _ROW_BLOCK, origin=origin, start=start, end=end)
+        if start < end:
+            yield from self._records("verify_commitments", _ROW_BLOCK, origin=origin, first=start, last=end - 1)
 
     def texts(self, origin: str, start: int, end: int) -> Generator[StoredText, None, None]:
         """Yield the stored texts of the entries in [start, end), by seq and name."""
-        for record in self._records("verify_texts", _TEXT_BLOCK, origin=origin, start=start, end=end):
-            yield StoredText(*record)
+        if start < end:
+            for record in self._records("verify_texts", _TEXT_BLOCK, origin=origin, first=start, last=end - 1):
+                yield StoredText(*record)
 
     def picked_commitments(self, origin: str, seqs: Sequence[int]) -> Generator[tuple[int, bytes, bytes], None, None]:
         """Yield (seq, content name, commitment) of single entries; at most 2048 seqs."""
@@ -169,7 +172,7 @@ class EvidenceReader:
 
     def recorded(self, origin: str, start: int, end: int) -> tuple[int, int]:
         """Return when the first and last of these entries were recorded, in nanoseconds since 1970."""
-        first, last = self._rows("verify_recorded", origin=origin, start=start, end=end)[0]
+        first, last = self._rows("verify_recorded", origin=origin, first=start, last=end - 1)[0]
         return first, last
 
     def _records(
@@ -229,7 +232,7 @@ class CandidateValues:
         window = seq // _NEAR
         if self._near[0] != window:
             values: list[dict[bytes, None]] = [{} for _ in COLUMNS]
-            blocks = self._reader.rows(self._origin, max(0, window - 1) * _NEAR, min((window + 2) * _NEAR, _MAX_SEQ))
+            blocks = self._reader.rows(self._origin, max(0, window - 1) * _NEAR, (window + 2) * _NEAR)
             with closing(blocks):
                 for row in (row for block in blocks for row in block.rows()):
                     for seen, value in zip(values, _split(row.encoding), strict=False):

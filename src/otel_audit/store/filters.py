@@ -61,31 +61,28 @@ def terms(text: str) -> list[str]:
 
 
 def _term_condition(term: str) -> tuple[str, Parameters]:
-    """The condition for one term. Its parameters are named without number.
+    """The condition for one term: it matches anywhere in an identifying column, or in a text."""
+    in_content, values = content_condition(term)
+    return sql_blocks("reader_filters")["term"].replace("/*in_content*/", in_content), values | {"term": term}
 
-    A term matches anywhere in an identifying column, and anywhere in a text; one of fewer than four
-    letters and digits matches whole words of a text only.
+
+def content_condition(term: str) -> tuple[str, Parameters]:
+    """The condition on ``audit_content AS c`` for a text that has ``term`` in it, ignoring case.
+
+    A term of fewer than four letters and digits, and nothing else, matches whole words only.
     """
     blocks = sql_blocks("reader_filters")
     lowered = term.lower()
     tokens = _TOKEN.findall(lowered)
-    values: Parameters = {"term": term}
-    wanted: list[str] = []
-    # The text index knows words: each long word of the term narrows, then the whole term decides.
-    for position, token in enumerate(tokens):
-        if len(token) >= _INDEXED_LENGTH and term.isascii():
-            wanted.append(blocks["content_like"].replace("{pattern:", f"{{part{position}:"))
-            values[f"part{position}"] = f"%{token}%"
     if not term.isascii():
-        wanted.append(blocks["content_spellings"])
-        values["spellings"] = _spellings(term)
-    elif tokens == [lowered] and len(lowered) < _INDEXED_LENGTH:
-        wanted.append(blocks["content_tokens"])
-        values["tokens"] = [escape + lowered for escape in _JSON_ESCAPES]
-    elif tokens != [lowered]:
-        wanted.append(blocks["content_like"])
-        values["pattern"] = f"%{escape_like(lowered)}%"
-    return blocks["term"].replace("/*in_content*/", " AND ".join(wanted)), values
+        return blocks["content_spellings"], {"spellings": _spellings(term)}
+    if tokens == [lowered] and len(lowered) < _INDEXED_LENGTH:
+        return blocks["content_tokens"], {"tokens": [escape + lowered for escape in _JSON_ESCAPES]}
+    # The text index knows words: each long word of a phrase narrows, then the phrase itself decides.
+    words = [token for token in tokens if len(token) >= _INDEXED_LENGTH and token != lowered]
+    patterns = [f"%{word}%" for word in words] + [f"%{escape_like(lowered)}%"]
+    conditions = [blocks["content_like"].replace("{pattern:", f"{{pattern{n}:") for n in range(len(patterns))]
+    return " AND ".join(conditions), {f"pattern{n}": pattern for n, pattern in enumerate(patterns)}
 
 
 def _spellings(term: str) -> list[str]:

@@ -50,8 +50,8 @@ from otel_audit.store._front_sql import (
     read_insert,
     read_statement,
 )
-from otel_audit.store.threaded_server import ThreadedServer
 from otel_audit.store.sql_text import sql
+from otel_audit.store.threaded_server import ThreadedServer
 
 MAX_QUERY_BYTES: Final = 1 << 20
 MAX_INSERT_BYTES: Final = 256 << 20

@@ -8,8 +8,8 @@ when it was not asked for, and without what was erased), ``content_commitments``
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
@@ -25,8 +25,15 @@ Row = dict[str, Any]
 _COLUMNS: Final = sql_blocks("reader_columns")
 _FULL: Final = f"{_COLUMNS['core']},\n{_COLUMNS['payload']}"
 _FACETS: Final = sql_blocks("reader_facets")
-SUMMARY_COLUMNS: Final = tuple(re.findall(r" AS (\w+)", _COLUMNS["summary"]))
 FACETS: Final = tuple(_FACETS)
+
+
+def columns_of(select_list: str) -> tuple[str, ...]:
+    """Return the names that a list of ``expression AS name`` gives, in order."""
+    return tuple(re.findall(r" AS (\w+)", select_list))
+
+
+SUMMARY_COLUMNS: Final = columns_of(_COLUMNS["summary"])
 
 _KEYS_AT_ONCE: Final = 200_000  # 2 MB of keys; a filter is evaluated once for each of these
 _RANGE_ROWS: Final = 4096  # rows in memory at once
@@ -173,21 +180,23 @@ class Reader:
         return {row["scope_name"]: row["events"] for row in self._rows(sql("reader_unrecognised"), {"limit": limit})}
 
     def _keys(self, where: Filter, limit: int | None) -> Iterator[list[tuple[str, int]]]:
-        """Yield (origin, seq) of every match, in order, up to where the ledgers ended at the first call."""
-        sizes = {row["origin"]: row["last_seq"] + 1 for row in self._rows(sql("reader_ledgers"), {})}
+        """Yield (origin, seq) of every match, in order, up to where the ledgers end at the first call."""
+        extents = self._rows(sql("reader_ledgers"), {})
+        if not extents:
+            return
+        if not where.sizes:
+            where = replace(where, sizes=tuple((row["origin"], row["last_seq"] + 1) for row in extents))
         after: tuple[str, int] = ("", -1)
         left = limit
         while left is None or left > 0:
             wanted = _KEYS_AT_ONCE if left is None else min(left, _KEYS_AT_ONCE)
             rows = self._filtered("reader_keys", where, after_origin=after[0], after_seq=after[1], limit=wanted)
-            keys = [(row["origin"], row["seq"]) for row in rows]
-            inside = [key for key in keys if key[1] < sizes.get(key[0], 0)]
-            if inside:
-                yield inside
-            if len(keys) < wanted:
+            if rows:
+                yield [(row["origin"], row["seq"]) for row in rows]
+            if len(rows) < wanted:
                 return
-            after = keys[-1]
-            left = None if left is None else left - len(inside)
+            after = (rows[-1]["origin"], rows[-1]["seq"])
+            left = None if left is None else left - len(rows)
 
     def _at(self, origin: str, seqs: Sequence[int], columns: str) -> list[Row]:
         """Return the entries at ``seqs`` (ascending)."""
@@ -216,9 +225,6 @@ class Reader:
             result = client.query(statement, parameters=parameters)
         names = result.column_names
         return [dict(zip(names, values, strict=True)) for values in result.result_rows]
-
-
-Query = Callable[[str, Parameters], list[Row]]
 
 
 def _contiguous(seqs: Sequence[int]) -> bool:

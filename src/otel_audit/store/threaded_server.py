@@ -50,7 +50,8 @@ class ThreadedServer:
 
     def start(self) -> Self:
         """Begin to serve; returns when requests are answered."""
-        self._thread.start()
+        if self._thread.ident is None:  # a second call just waits until it serves
+            self._thread.start()
         if not self._server.settled.wait(_START_SECONDS) or not self._server.started:
             self.close()
             raise StoreError(f"the HTTP server on {self.host}:{self.port} did not start. See the log above for why.")

@@ -2,5 +2,5 @@
 SELECT seq, name, commitment
 FROM audit_entries
 ARRAY JOIN mapKeys(content) AS name, mapValues(content) AS commitment
-WHERE origin = {origin:String} AND seq >= {start:UInt64} AND seq < {end:UInt64}
+WHERE origin = {origin:String} AND seq >= {first:UInt64} AND seq <= {last:UInt64}
 ORDER BY seq, name

@@ -19,5 +19,5 @@ SELECT
         resource_attributes_json, scope_attributes_json, otlp, span_events, links, content
     ) AS encoding
 FROM audit_entries
-WHERE origin = {origin:String} AND seq >= {start:UInt64} AND seq < {end:UInt64}
+WHERE origin = {origin:String} AND seq >= {first:UInt64} AND seq <= {last:UInt64}
 ORDER BY seq

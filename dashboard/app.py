@@ -1,0 +1,86 @@
+"""The dashboard: registers the pages and draws what surrounds them. Run it with ``server.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import deps
+import streamlit as st
+import theme
+from components import frame
+from formats import esc
+
+from otel_audit.errors import AuditError
+
+MY_TIME: Final = "My time"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page of the navigation. To add one, write its file and put it into ``PAGES``."""
+
+    file: str
+    title: str
+    icon: str
+    path: str
+
+
+PAGES: Final = {
+    "Investigate": (
+        Entry("search.py", "Search", "search", ""),
+        Entry("task.py", "Task record", "timeline", "task"),
+    ),
+    "Assurance": (Entry("integrity.py", "Integrity", "verified_user", "integrity"),),
+}
+
+
+def _navigation() -> st.Page:
+    pages = {
+        section: [
+            st.Page(
+                theme.HERE / "app_pages" / entry.file,
+                title=entry.title,
+                icon=f":material/{entry.icon}:",
+                url_path=entry.path or None,
+                default=not entry.path,
+            )
+            for entry in entries
+        ]
+        for section, entries in PAGES.items()
+    }
+    return st.navigation(pages, expanded=True)
+
+
+def _sidebar() -> None:
+    with st.sidebar:
+        st.segmented_control(
+            "Show times in",
+            [MY_TIME, "UTC"],
+            default=MY_TIME,
+            required=True,
+            key="tz",
+            bind="query-params",
+            width="stretch",
+        )
+        st.session_state["_zone"] = "UTC" if st.session_state.get("tz") == "UTC" else st.context.timezone or "UTC"
+        said = (
+            "What you open and export is recorded."
+            if deps.recording()
+            else ("What you open is not recorded: no receiver is known (--otlp-endpoint).")
+        )
+        st.html(f'<div class="foot"><b>{esc(deps.viewer())}</b> · signed in on this computer<br>{said}</div>')
+
+
+st.set_page_config(page_title="AI audit trail", page_icon=str(theme.HERE / "static" / "icon.png"), layout="wide")
+theme.apply()
+logo = "logo_dark.svg" if theme.is_dark() else "logo.svg"
+st.logo(str(theme.HERE / "static" / logo), size="large", icon_image=str(theme.HERE / "static" / "icon.png"))
+page = _navigation()
+_sidebar()
+try:
+    page.run()
+except AuditError as exc:
+    deps.reset()
+    frame.unreachable(str(exc))
+st.html('<span id="page-ready"></span>')

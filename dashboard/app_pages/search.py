@@ -1,0 +1,321 @@
+"""Search answers: what happened to this task, by this person, in that week."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from datetime import time as clock_time
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import deps
+import links
+import pandas as pd
+import presenters
+import story
+import streamlit as st
+from components import chart, frame, story_view
+from formats import NANO, count, esc
+from presenters import ALL_TIME, CUSTOM, PERIODS, Asked
+from words import KNOWN_KINDS, MAIN_TYPES, OTHER_TYPES, TECHNICAL_TYPES, Row, decision_word, kind_of
+
+from otel_audit.model import Filter
+
+zone: str = st.session_state["_zone"]
+now = datetime.now(ZoneInfo(zone))
+_LISTS = ("type", "other", "decision", "reviewer", "model", "service", "env", "prompt")
+_TABLE_HEIGHT = 470
+
+
+@st.cache_data(ttl=60, max_entries=64, show_spinner=False)
+def _values(column: str, sizes: tuple[tuple[str, int], ...]) -> list[str]:
+    """Values to choose from; keyed by the ledgers' sizes too, so that another store never answers for this one."""
+    found = deps.reader().facet(Filter(sizes=sizes), column, 500)
+    return sorted(value for value, _ in found if value)
+
+
+def _choices(column: str, key: str, sizes: tuple[tuple[str, int], ...]) -> list[str]:
+    """What a filter offers: what is in the store, and what the URL asks for even if it is not."""
+    return list(dict.fromkeys([*_values(column, sizes), *st.query_params.get_all(key)]))
+
+
+def _clear() -> None:
+    for key in _LISTS:
+        st.session_state[key] = []
+    for key in ("q", "trace"):
+        st.session_state[key] = ""
+    st.session_state["technical"] = False
+    st.session_state["page"] = 1
+
+
+def _first_page() -> None:
+    st.session_state["page"] = 1
+
+
+def _more_filters(decisions: Sequence[str], sizes: tuple[tuple[str, int], ...]) -> dict[str, Any]:
+    """The filters that are needed less often."""
+    said: dict[str, Any] = {"bind": "query-params", "on_change": _first_page}
+    found: dict[str, Any] = {
+        "decisions": st.multiselect("Decision", decisions, key="decision", **said),
+        "reviewers": st.multiselect("Reviewer", _choices("reviewer_id", "reviewer", sizes), key="reviewer", **said),
+        "models": st.multiselect("AI model", _choices("model", "model", sizes), key="model", **said),
+        "services": st.multiselect("Service", _choices("service", "service", sizes), key="service", **said),
+        "environments": st.multiselect("Environment", _choices("environment", "env", sizes), key="env", **said),
+        "prompt_versions": st.multiselect(
+            "Prompt version", _choices("prompt_version", "prompt", sizes), key="prompt", **said
+        ),
+        "trace_id": st.text_input("Trace id", key="trace", placeholder="32 hex digits", **said) or "",
+    }
+    others = [kind_of(name).label for name in (*OTHER_TYPES, *TECHNICAL_TYPES)]
+    found["other"] = st.multiselect("Other kinds of event", others, key="other", **said)
+    found["technical"] = st.toggle(
+        "Also technical spans and logs",
+        key="technical",
+        help="Spans and log records that are not AI calls, reviews or decisions. They are always in the ledger.",
+        **said,
+    )
+    return found
+
+
+def _custom_period() -> tuple[datetime, datetime]:
+    columns = st.columns([2, 2, 6])
+    fortnight = now.date() - timedelta(days=14)
+    begin = columns[0].date_input("From", fortnight, key="from", bind="query-params", on_change=_first_page)
+    last = columns[1].date_input("To (included)", now.date(), key="to", bind="query-params", on_change=_first_page)
+    midnight = clock_time(tzinfo=ZoneInfo(zone))
+    return datetime.combine(begin, midnight), datetime.combine(last + timedelta(days=1), midnight)
+
+
+def _export(where: Filter, events: int, words: str, period: str) -> None:
+    """The panel that repeats what will be in the file, asks why, and links to it."""
+    st.html(
+        f'<h2 class="h">Export exactly this view</h2><p class="sub" style="max-width:34rem">'
+        f"{count(events, 'event')}{esc(words)}<br>{esc(period)}</p>"
+    )
+    why = st.text_input(
+        "Why are you exporting?",
+        key="why",
+        placeholder="Q4 access review, ticket 4821",
+        help="Recorded in the ledger with the export, by whom and when.",
+    )
+    kind = st.segmented_control(
+        "Format", [label for label, _ in links.FORMATS.values()], default="CSV", required=True, key="format"
+    )
+    name = next(name for name, (label, _) in links.FORMATS.items() if label == kind)
+    reason = (why or "").strip()
+    st.link_button(
+        f"Download {kind} ({count(events, 'row')})",
+        links.export_url(name, where, rows=events, why=reason),
+        disabled=not (reason and events),
+        type="primary",
+        width="stretch",
+        key="download",
+    )
+    st.caption(f"{kind} {links.FORMATS[name][1]}. Times in the file are UTC. Type the reason and press Enter.")
+
+
+def _nothing_found() -> None:
+    with st.container(border=True):
+        st.html(
+            '<h2 class="h">Nothing matches this search</h2><p class="sub" style="margin:0;max-width:70ch">Try a longer '
+            "period, fewer filters, or check the number for a missing digit. Nothing is hidden from you: were an "
+            "event missing from the ledger, Integrity would say so.</p>"
+        )
+        with st.container(horizontal=True):
+            st.button("Clear filters", on_click=_clear, key="clear_filters", icon=":material/filter_alt_off:")
+            st.button(
+                "Search all of the record", on_click=_search_all, key="search_all", icon=":material/all_inclusive:"
+            )
+
+
+def _search_all() -> None:
+    st.session_state["period"] = ALL_TIME
+
+
+def _chart(where: Filter, asked: Asked, first: int, last: int) -> None:
+    begin = asked.since if asked.since is not None else first
+    end = max(min(asked.until, last + 1) if asked.until is not None else last, begin + NANO)
+    if asked.since is not None:
+        end = max(end, deps.now_unix_nano())
+    step = presenters.bar_step(begin, end)
+    offset = int((now.utcoffset() or timedelta()).total_seconds())
+    histogram = deps.reader().histogram(where, step_seconds=step, utc_offset_seconds=offset)
+    chart.event_bars(presenters.bars(histogram, step, offset), step)
+
+
+def _selected(rows: Sequence[Row]) -> Row | None:
+    state = st.session_state.get("rows") or {}
+    chosen = state.get("selection", {}).get("rows", [])
+    return rows[chosen[0]] if chosen and chosen[0] < len(rows) else None
+
+
+def _table(rows: Sequence[Row], label: str, *, narrow: bool) -> None:
+    columns = st.column_config
+    order = ["time", "kind", "what", "task", "who", "decision", "spent", "service"]
+    st.dataframe(
+        pd.DataFrame(presenters.table(rows, zone, now.year)),
+        key="rows",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        height=min(_TABLE_HEIGHT, 36 * (len(rows) + 1) + 3) if not narrow else _TABLE_HEIGHT,
+        row_height=36,
+        column_order=order[:5] if narrow else order,
+        alt=label,
+        lazy=False,
+        column_config={
+            "time": columns.TextColumn("Time", width=150),
+            "kind": columns.MultiselectColumn(
+                "Event",
+                options=[kind.label for kind in KNOWN_KINDS],
+                color=[kind.chip for kind in KNOWN_KINDS],
+                width=112,
+            ),
+            "what": columns.TextColumn("What happened", width=270),
+            "task": columns.TextColumn("Task", width=130),
+            "who": columns.TextColumn("Who", width=120),
+            "decision": columns.TextColumn("Decision", width=90),
+            "spent": columns.TextColumn("Time spent", width=95),
+            "service": columns.TextColumn("Service", width=110),
+        },
+    )
+
+
+def _peek(row: Row) -> None:
+    """The story of the selected row's task, beside the table."""
+    reader, key = deps.reader(), (row["origin"], row["seq"])
+    if row["task_id"]:
+        rows = story.in_order(each for each in reader.task(row["task_id"]) if _in_peek(each, key))
+        deps.record("VIEW", row["task_id"], "task", task_id=row["task_id"])
+        url = links.task_url(row["task_id"], origin=row["origin"], seq=row["seq"])
+        head = f'<h2 class="h">{esc(row["task_id"])}</h2><a href="{esc(url)}" target="_self">Open full record</a>'
+    else:
+        entry = reader.entry(*key)
+        rows = [entry] if entry else []
+        deps.record("VIEW", f"{row['origin']}:{row['seq']}", "entry")
+        head = '<h2 class="h">One event</h2><span class="muted">It belongs to no task.</span>'
+    with st.container(border=True, height=_TABLE_HEIGHT, key="peek"):
+        st.html(
+            f'<div class="peekhead">{head}</div>{story_view.time_bar(rows)}<div class="spaced"></div>'
+            + story_view.timeline(rows, zone, key, with_texts=False)
+        )
+
+
+def _in_peek(row: Row, key: tuple[str, int]) -> bool:
+    return not story.is_technical(row) or (row["origin"], row["seq"]) == key
+
+
+def _ask(sizes: tuple[tuple[str, int], ...]) -> tuple[Asked, list[str]]:
+    """The filter bar: what is asked for, and the decisions there are, as stored."""
+    raw_decisions = _values("decision", sizes)
+    decision_words = [decision_word(raw) for raw in raw_decisions]
+    decisions = list(dict.fromkeys([*decision_words, *st.query_params.get_all("decision")]))
+    bar = st.container(horizontal=True, vertical_alignment="center", gap="small", key="filterbar")
+    text = bar.text_input(
+        "Task, person or words",
+        key="q",
+        bind="query-params",
+        type="search",
+        icon=":material/search:",
+        placeholder="Task number, person or any words, then Enter",
+        label_visibility="collapsed",
+        on_change=_first_page,
+    )
+    period = bar.segmented_control(
+        "Period",
+        [*PERIODS, ALL_TIME, CUSTOM],
+        default="30 days",
+        required=True,
+        key="period",
+        bind="query-params",
+        label_visibility="collapsed",
+        on_change=_first_page,
+    )
+    with bar.popover("More filters", icon=":material/tune:"):
+        more = _more_filters(decisions, sizes)
+    kinds = st.pills(
+        "Event type",
+        [kind_of(name).label for name in MAIN_TYPES],
+        selection_mode="multi",
+        key="type",
+        bind="query-params",
+        label_visibility="collapsed",
+        on_change=_first_page,
+    )
+    custom = _custom_period() if period == CUSTOM else None
+    since, until = presenters.period_bounds(period or "", now, custom)
+    asked = Asked(text=(text or "").strip(), kinds=[*kinds, *more.pop("other")], since=since, until=until, **more)
+    return asked, raw_decisions
+
+
+def _summary(where: Filter, totals: presenters.Extent, matching: str, period: str) -> None:
+    """One sentence before any chart, and how many of each kind."""
+    chips = "".join(
+        f'<span class="t-{tone}"><i></i>{esc(label)} <b>{number:,}</b></span>'
+        for label, tone, number in presenters.legend(deps.reader().counts_by_type(where))
+    )
+    st.html(
+        f'<div class="sum" id="summary">{story_view.strong(presenters.summary(totals.events, totals.tasks))}'
+        f'{esc(matching)} <span class="muted">· {esc(period)}</span></div><div class="legend">{chips}</div>'
+    )
+
+
+def _results(where: Filter, total: int) -> None:
+    """The table, its pager, and beside it the story of the row that is selected."""
+    # The pager is called first, because the table needs its page, and drawn below the table.
+    table_slot, foot = st.container(), st.container()
+    pages = presenters.page_count(total)
+    pager, shown = foot.columns([3, 1.3], vertical_alignment="center")
+    with pager:
+        wanted = st.pagination(pages, key="page", bind="query-params")
+    current = min(max(1, wanted), pages)
+    shown.html(f'<div class="muted right">{presenters.shown_range(current, total)}</div>')
+    rows = deps.reader().page(where, page=current, per_page=presenters.PER_PAGE)
+    selected = _selected(rows)
+    label = f"Events, page {current} of {pages}, newest first"
+    if selected is None:
+        with table_slot:
+            _table(rows, label, narrow=False)
+        foot.caption("Select a row to see the whole story of its task here.")
+        return
+    left, right = table_slot.columns([1.72, 1], gap="medium")
+    with left:
+        _table(rows, label, narrow=True)
+    with right:
+        _peek(selected)
+
+
+def _page() -> None:
+    reader = deps.reader()
+    ledgers = reader.ledgers()
+    sizes = tuple((ledger.origin, ledger.size) for ledger in ledgers)
+    head, actions = st.columns([3, 2], vertical_alignment="bottom")
+    with head:
+        frame.title("Search the record", sub="Find any AI call, review, escalation or access by task, person or words.")
+    if not ledgers:
+        frame.first_event(deps.endpoint() or "http://localhost:4317")
+        return
+    asked, raw_decisions = _ask(sizes)
+    where = presenters.to_filter(asked, raw_decisions, sizes)
+    totals = reader.count(where)
+    active = asked.words()
+    matching = presenters.matching(active)
+    extent = (totals.first_unix_nano, totals.last_unix_nano)
+    period = presenters.period_words((asked.since, asked.until), extent, deps.now_unix_nano(), zone)
+    if active:
+        said = "; ".join(active)
+        deps.record("SEARCH", "", "search", key=said, filter_text=said, row_count=totals.events)
+    with actions.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
+        is_clear = not active and not asked.technical
+        st.button("Clear", on_click=_clear, disabled=is_clear, type="tertiary", icon=":material/close:", key="clear")
+        with st.popover("Export", icon=":material/download:", type="primary"):
+            _export(where, totals.events, matching, period)
+    _summary(where, totals, matching, period)
+    if totals.first_unix_nano is None or totals.last_unix_nano is None:
+        _nothing_found()
+        return
+    _chart(where, asked, totals.first_unix_nano, totals.last_unix_nano)
+    _results(where, totals.events)
+
+
+_page()

@@ -1,0 +1,125 @@
+"""Task record: the whole story of one task, and whether it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import deps
+import links
+import story
+import streamlit as st
+import trust
+from components import frame, story_view
+from formats import esc, moment, zone_label
+from words import Row
+
+from otel_audit.model import Filter
+
+zone: str = st.session_state["_zone"]
+
+
+def _ask(wanted: str) -> None:
+    """What is shown without a task: a way to one."""
+    frame.title("Task record", sub="The whole story of one task, from its first AI call to its resolution.")
+    if wanted:
+        st.html(
+            f'<div class="banner careful" role="status"><span class="ic" aria-hidden="true">search_off</span><div>'
+            f"<b>No task has the number {esc(wanted)}.</b> Check it for a missing digit, or "
+            f'<a href="{esc(links.search_url(q=wanted, period="All"))}" target="_self">search the record for it</a>.'
+            "</div></div>"
+        )
+    with st.form("find_task", border=False):
+        row = st.container(horizontal=True, vertical_alignment="bottom")
+        entered = row.text_input("Task number", key="task_number", placeholder="loan-4711", width=360)
+        if row.form_submit_button("Open", type="primary") and entered.strip():
+            st.query_params["id"] = entered.strip()
+            st.rerun()
+
+
+def _marked() -> tuple[str, int] | None:
+    origin, _, seq = st.query_params.get("event", "").rpartition(":")
+    return (origin, int(seq)) if origin and seq.isdigit() else None
+
+
+def _integrity(rows: Sequence[Row]) -> None:
+    keys = {(row["origin"], row["seq"]) for row in rows}
+    for row in rows:  # a text that came in a log record is that entry's, which is checked too
+        keys |= {(origin, seq) for origin, seq in row.get("content_from", {}).values()}
+    ledgers = deps.reader().ledgers()
+    newest = [ledger.checkpoint.created_unix_nano for ledger in ledgers if ledger.checkpoint]
+    at = f"{moment(max(newest), zone)} ({zone_label(zone, max(newest))})" if newest else ""
+    frame.banner(trust.task_banner(rows, deps.check(sorted(keys)), ledgers, at))
+
+
+def _change(rows: Sequence[Row]) -> None:
+    row = story.last_change(rows)
+    if row is not None:
+        frame.section(
+            "What the reviewer changed",
+            "Struck through: written by the AI and removed. Underlined: added by the reviewer.",
+            story_view.diff(row["content"]["before"], row["content"]["after"]),
+        )
+        return
+    answers = [row for row in rows if row["event_type"] == "ai_call" and "output" in row["content"]]
+    if answers:
+        answer = answers[-1]["content"]["output"]
+        frame.section("What the AI answered", "No reviewer has recorded a change.", story_view.diff(answer, answer))
+
+
+def _take_along(task_id: str, rows: Sequence[Row]) -> None:
+    frame.section("Take it with you")
+    traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
+    with st.container(horizontal=True, gap="small"):
+        with st.popover("Export", icon=":material/download:", type="primary"):
+            _export(task_id)
+        with st.popover("Copy link", icon=":material/link:"):
+            here = urlsplit(st.context.url or "")
+            st.code(f"{here.scheme}://{here.netloc}{links.task_url(task_id)}", language=None)
+        if traces:
+            url = links.search_url(trace=traces[0], period="All")
+            st.link_button("Open trace", url, icon=":material/account_tree:")
+
+
+def _export(task_id: str) -> None:
+    reader = deps.reader()
+    where = Filter(task_id=task_id, sizes=tuple((each.origin, each.size) for each in reader.ledgers()))
+    events = reader.count(where).events
+    st.html(f'<h2 class="h">Export this task</h2><p class="sub">Everything recorded of it: {events:,} events.</p>')
+    why = (st.text_input("Why are you exporting?", key="task_why", placeholder="Complaint 4821") or "").strip()
+    for name, (label, use) in links.FORMATS.items():
+        url = links.export_url(name, where, rows=events, why=why)
+        st.link_button(f"{label}, {use}", url, disabled=not why, width="stretch", key=f"task_{name}")
+    st.caption("The reason is recorded in the ledger with the export.")
+
+
+def _page() -> None:
+    task_id = st.query_params.get("id", "").strip()
+    everything = story.in_order(deps.reader().task(task_id)) if task_id else []
+    if not everything:
+        _ask(task_id)
+        return
+    deps.record("VIEW", task_id, "task", task_id=task_id)
+    marked = _marked()
+    rows = [row for row in everything if not story.is_technical(row)]
+    frame.title(task_id, beside=story.task_title(everything))
+    st.html(story_view.verdict(story.verdict(rows or everything)))
+    left, right = st.columns([1.25, 1], gap="large")
+    with left:
+        first = everything[0]["event_time"]
+        technical = len(everything) - len(rows)
+        frame.section("Timeline", f"Oldest first, {zone_label(zone, first)}", story_view.time_bar(everything))
+        is_marked_technical = marked not in {(row["origin"], row["seq"]) for row in rows} if marked else not rows
+        shown: Sequence[Row] = rows
+        if technical and st.toggle(
+            f"Show technical steps ({technical:,})", value=is_marked_technical, key="show_technical"
+        ):
+            shown = everything
+        st.html(story_view.timeline(shown, zone, marked))
+    with right:
+        _integrity(everything)
+        _change(rows)
+        _take_along(task_id, everything)
+
+
+_page()

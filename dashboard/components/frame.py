@@ -1,0 +1,64 @@
+"""Parts that every page uses: titles, banners, and what is shown when there is nothing to show."""
+
+from __future__ import annotations
+
+import streamlit as st
+from formats import esc
+from trust import Banner
+
+_ICONS = {"good": "verified_user", "careful": "shield", "bad": "gpp_bad"}
+
+
+def title(text: str, beside: str = "", sub: str = "") -> None:
+    """The heading of a page."""
+    extra = f" <span>{esc(beside)}</span>" if beside else ""
+    below = f'<p class="sub" style="margin:2px 0 0">{esc(sub)}</p>' if sub else ""
+    st.html(f'<h1 class="title">{esc(text)}{extra}</h1>{below}')
+
+
+def section(text: str, sub: str = "", body: str = "") -> None:
+    """A part of a page: its heading, what it shows in a line, and ``body``, which is HTML."""
+    below = f'<p class="sub">{esc(sub)}</p>' if sub else '<div style="height:4px"></div>'
+    st.html(f'<h2 class="h later">{esc(text)}</h2>{below}{body}')
+
+
+def banner(what: Banner, *, large: bool = False) -> None:
+    """A traffic light in one sentence: colour, icon and words."""
+    st.html(
+        f'<div class="banner {what.tone}{" large" if large else ""}" role="status">'
+        f'<span class="ic" aria-hidden="true">{_ICONS[what.tone]}</span>'
+        f"<div><b>{esc(what.strong)}</b> {esc(what.text)}</div></div>"
+    )
+
+
+def unreachable(reason: str) -> None:
+    """The state of a page when the store does not answer."""
+    title("The store is not reachable")
+    st.html(
+        '<p class="lead">Your data is safe: nothing was changed, and what the receiver has acknowledged is on disk. '
+        "Check that <code>otel-audit up</code> is running on this machine, then try again.</p>"
+    )
+    st.button("Try again", icon=":material/refresh:", type="primary", key="try_again")
+    with st.expander("What the store said"):
+        st.code(reason, language=None, wrap_lines=True)
+
+
+def first_event(endpoint: str) -> None:
+    """The state of the search page while the ledger is empty: how to send the first event."""
+    st.html(
+        '<p class="lead">Nothing has been recorded yet. Send your first event: the page shows it a moment later.</p>'
+    )
+    with st.container(border=True):
+        st.html('<h2 class="h">From your application</h2><p class="sub">Three lines, and a call to your AI.</p>')
+        st.code(
+            "import otel_audit as audit\n\n"
+            f'audit.configure(service_name="my-service", endpoint="{endpoint}")\n'
+            'with audit.task("task-1", kind="first_try"):\n'
+            "    ...  # call your AI here; any OpenTelemetry GenAI instrumentation is captured\n"
+            'with audit.review("task-1", reviewer="me") as review:\n'
+            '    review.approve(rationale="looks right")',
+            language="python",
+        )
+        st.html('<h2 class="h later">Or watch an example system</h2>')
+        st.code("otel-audit demo --days 30 --tasks 500", language="bash")
+    st.button("Look again", icon=":material/refresh:", type="primary", key="look_again")

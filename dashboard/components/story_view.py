@@ -1,0 +1,146 @@
+"""The story of a task as HTML. Everything that came from data goes through ``esc``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import story
+import texts
+from formats import duration, esc
+from links import task_url
+from words import Row, kind_of
+
+from otel_audit.model import EventType
+
+# (content name, what it is called, who speaks when the text does not say)
+_READABLE = (
+    ("system_instructions", "Instructions", "Instructions"),
+    ("context", "Context it was given", "Context"),
+    ("input", "What the AI was asked", "User"),
+    ("output", "What the AI answered", "AI"),
+    ("tool_definitions", "Tools it was offered", "Tools"),
+    ("tool_arguments", "What the tool was given", "Arguments"),
+    ("tool_result", "What the tool returned", "Result"),
+    ("body", "Text of the record", "Text"),
+    ("status_message", "Error message", "Message"),
+    ("filter", "What was looked for", "Filter"),
+)
+
+
+def verdict(pieces: Iterable[story.Piece]) -> str:
+    """The one-sentence verdict."""
+    return f'<p class="lead">{strong(pieces)}</p>'
+
+
+def strong(pieces: Iterable[story.Piece]) -> str:
+    """Pieces of a sentence, some of them bold."""
+    return "".join(f"<b>{esc(text)}</b>" if is_strong else esc(text) for text, is_strong in pieces)
+
+
+def time_bar(rows: Sequence[Row]) -> str:
+    """Where the time went: people, AI, waiting. Empty when nothing took time."""
+    split = story.time_split(rows)
+    if split is None or split.total <= 0:
+        return ""
+    parts = [
+        ("People reviewing", split.people, "review"),
+        ("AI working", split.ai, "ai"),
+        ("Waiting", split.waiting, "waiting"),
+    ]
+    said = ", ".join(f"{name} {duration(seconds)}" for name, seconds, _ in parts)
+    stretches = "".join(
+        f'<span class="t-{tone}" style="flex:{max(seconds, split.total * 0.004):.3f}"></span>'
+        for _, seconds, tone in parts
+        if seconds > 0
+    )
+    legend = "".join(
+        f'<span class="t-{tone}"><i></i>{name} <b>{duration(seconds)}</b></span>' for name, seconds, tone in parts
+    )
+    return (
+        f'<div class="sub" style="margin:0">Took <b style="color:var(--a-text)">{duration(split.total)}</b> '
+        f'from start to finish</div><div class="bar" role="img" aria-label="{esc(said)}">{stretches}</div>'
+        f'<div class="legend">{legend}</div>'
+    )
+
+
+def timeline(rows: Sequence[Row], zone: str, marked: tuple[str, int] | None, *, with_texts: bool = True) -> str:
+    """The timeline, oldest first; ``marked`` is the (origin, seq) of the entry that a link points at."""
+    lines: list[str] = []
+    for happening in story.timeline(rows, zone):
+        if happening.gap:
+            lines.append(f'<li class="gap">{esc(happening.gap)}</li>')
+        if happening.day:
+            lines.append(f'<li class="day">{esc(happening.day)}</li>')
+        lines.append(_line(happening, marked, with_texts=with_texts))
+    return f'<ol class="tl" aria-label="Timeline, oldest first">{"".join(lines)}</ol>'
+
+
+def _line(happening: story.Happening, marked: tuple[str, int] | None, *, with_texts: bool) -> str:
+    row = happening.row
+    kind = kind_of(row["event_type"])
+    is_marked = marked == (row["origin"], row["seq"])
+    why = row["content"].get("rationale", "")
+    time = f'<time datetime="{happening.exact}" title="{happening.exact}">{happening.time}</time>'
+    parts = [
+        f'<li class="t-{kind.tone}{" marked" if is_marked else ""}"{" aria-current=true" if is_marked else ""}>',
+        f'<span class="dot" title="{esc(kind.label)}"><span class="ic" aria-hidden="true">{kind.icon}</span></span>',
+        f'<div class="top"><b>{esc(happening.headline)}</b>{time}</div>',
+        f'<div class="meta">{esc(" · ".join([kind.label, *happening.notes]))}</div>',
+        f'<blockquote class="why">{_text(why)}</blockquote>' if why else "",
+        _readable(row) if with_texts else "",
+        _details(row),
+        "</li>",
+    ]
+    return "".join(parts)
+
+
+def _readable(row: Row) -> str:
+    """The texts of an entry, folded, with who says what."""
+    found: list[str] = []
+    missing = [name for name in row.get("content_commitments", {}) if name not in row["content"]]
+    for name, title, speaker in _READABLE:
+        if name in row["content"]:
+            found.append(_folded(title, texts.messages(row["content"][name], speaker)))
+        elif name in missing:
+            found.append(f'<div class="meta">{esc(title)}: the text is not here any more.</div>')
+    if row["event_type"] == EventType.REVIEW and "before" in row["content"] and "after" in row["content"]:
+        changed = diff(row["content"]["before"], row["content"]["after"])
+        found.append(f"<details><summary>What was changed</summary>{changed}</details>")
+    return "".join(found)
+
+
+def _folded(title: str, said: Iterable[texts.Message]) -> str:
+    body = "".join(f'<div class="msg"><b>{esc(m.speaker)}</b><div>{_text(m.text)}</div></div>' for m in said)
+    return f"<details><summary>{esc(title)}</summary>{body}</details>"
+
+
+def _details(row: Row) -> str:
+    pairs = "".join(
+        f"<dt>{esc(label)}</dt><dd>{f'<code>{esc(value)}</code>' if is_code else esc(value)}</dd>"
+        for label, value, is_code in story.details(row)
+    )
+    link = ""
+    if row["task_id"]:
+        url = task_url(row["task_id"], origin=row["origin"], seq=row["seq"])
+        link = f'<dt>Link</dt><dd><a href="{esc(url)}" target="_self">This event</a></dd>'
+    return f'<details><summary>Technical details</summary><dl class="kv">{pairs}{link}</dl></details>'
+
+
+def diff(before: str, after: str) -> str:
+    """A word diff of two texts."""
+    runs = texts.word_diff(texts.plain(before), texts.plain(after))
+    return f'<div class="diff">{"".join(map(_run, runs))}</div>'
+
+
+def _run(run: texts.Run) -> str:
+    if not run.changed:
+        return esc(run.added)
+    removed = f"<del>{esc(run.removed)}</del>" if run.removed else ""
+    added = f"<ins>{esc(run.added)}</ins>" if run.added else ""
+    return f"{removed}{' ' if removed and added else ''}{added}"
+
+
+def _text(text: str) -> str:
+    shown, left_out = texts.shortened(text)
+    more = f"\n… {left_out:,} more characters: the export has all of them." if left_out else ""
+    return esc(shown + more)

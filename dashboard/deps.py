@@ -1,0 +1,223 @@
+"""What the pages need from outside: the store, verification, who is looking, and the record of access.
+
+Pages call ``deps.reader()`` and its neighbours through this module, so that a test can replace them.
+All functions may be called from any thread. ``configure`` is called once, before the first page runs.
+"""
+
+from __future__ import annotations
+
+import getpass
+import shlex
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import otel_audit
+from otel_audit.anchors import AnchorReading
+from otel_audit.anchors.file import FileAnchor
+from otel_audit.errors import ConfigError, StoreUnavailable
+from otel_audit.ledger.note import VerifierKey
+from otel_audit.model import Finding
+from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
+from otel_audit.store.database import Database, open_for_reading
+from otel_audit.store.embedded import is_locked
+from otel_audit.store.folder import DataFolder, RunInfo
+from otel_audit.store.reader import Reader
+
+SERVICE_NAME: Final = "otel-audit-dashboard"
+_SAME_VIEW_SECONDS: Final = 600.0  # Streamlit runs a page again at each click: one look is one event
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the store is, and where access is recorded. Either ``data`` or ``url``.
+
+    ``wait_for_receiver``: the folder belongs to a receiver, which serves it; never open it here.
+    """
+
+    data: Path | None = None
+    url: str | None = None
+    otlp_endpoint: str | None = None
+    anchor_dir: Path | None = None
+    wait_for_receiver: bool = False
+
+
+_settings = Settings()
+_lock = threading.Lock()  # guards everything below
+_database: Database | None = None
+_opened_run: RunInfo | None = None  # the receiver that _database reads through
+_recording_to: str | None = None
+_recorded: dict[tuple[str, ...], float] = {}
+
+
+def configure(settings: Settings) -> None:
+    """Set where the store is, and forget what was open before."""
+    global _settings, _recording_to  # noqa: PLW0603 - one dashboard a process
+    reset()
+    with _lock:
+        _settings = settings
+        _recording_to = None
+        _recorded.clear()
+
+
+def reset() -> None:
+    """Close the store, so that the next call opens it anew."""
+    global _database  # noqa: PLW0603 - one store a process
+    with _lock:
+        if _database is not None:
+            _database.close()
+            _database = None
+
+
+def database() -> Database:
+    """The store, opened at the first call and again after its receiver has restarted.
+
+    Raises StoreError or ConfigError, with a text for people, when it can not be opened.
+    """
+    global _database, _opened_run  # noqa: PLW0603 - one store a process
+    with _lock:
+        run = _folder().read_run() if _settings.data else None
+        if _database is not None and run == _opened_run:
+            return _database
+        if _database is not None:
+            _database.close()
+            _database = None
+        if _settings.wait_for_receiver and (run is None or not is_locked(_folder())):
+            raise StoreUnavailable("The receiver is not running, or still starting.")
+        _database, _opened_run = open_for_reading(_settings.data, _settings.url), run
+        return _database
+
+
+def reader() -> Reader:
+    """A reader over the store. Raises like ``database``."""
+    return Reader(database())
+
+
+def check(keys: Iterable[tuple[str, int]]) -> list[Finding]:
+    """Recompute these entries, given as (origin, seq), and return what is wrong with them."""
+    return check_entries(database(), keys)
+
+
+def verify(progress: Progress) -> Report:
+    """Recompute everything, and compare it with the anchors where there are any."""
+    store, anchor = database(), _anchor()
+    keys = list(anchor.trusted_keys()) if anchor else []
+    expected: list[str] = []
+    if _settings.data:
+        expected = [_folder().identity().origin]
+        keys = keys or [VerifierKey.parse(text) for text in _folder().verifier_keys()]
+    return verify_database(store, trust=keys, anchors=anchored(), expected=expected, progress=progress)
+
+
+def anchored() -> AnchorReading | None:
+    """What the anchor folder holds; None when there is no such folder here."""
+    anchor = _anchor()
+    return anchor.read_all() if anchor else None
+
+
+def anchor_place() -> str:
+    """The anchor folder as a path; empty when there is none."""
+    anchor = _anchor()
+    return str(anchor.folder) if anchor else ""
+
+
+def verify_command() -> str:
+    """The command that verifies this store without the dashboard."""
+    if _settings.data:
+        command = ["otel-audit", "verify", "--data", str(_settings.data)]
+        return shlex.join([*command, "--anchor-dir", str(_settings.anchor_dir)] if _settings.anchor_dir else command)
+    return "otel-audit verify --url http://USER:PASSWORD@HOST:PORT/audit"
+
+
+def now_unix_nano() -> int:
+    """The time, in nanoseconds since 1970."""
+    return time.time_ns()
+
+
+def viewer() -> str:
+    """Who is looking: the user of this machine's account. The dashboard has no sign-in of its own yet."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no account of that number, as in some containers
+        return "unknown"
+
+
+def recording() -> bool:
+    """Whether access is recorded: whether a receiver is known that takes the events."""
+    return endpoint() is not None
+
+
+def record(
+    action: str,
+    target: str,
+    target_type: str,
+    *,
+    task_id: str = "",
+    filter_text: str | Mapping[str, Any] | None = None,
+    purpose: str = "",
+    row_count: int | None = None,
+    outcome: str = "success",
+    key: str = "",
+    always: bool = False,
+) -> None:
+    """Record that the viewer did ``action`` to ``target``, once in ten minutes unless ``always``.
+
+    ``key`` tells apart what has no target, such as two searches.
+    """
+    global _recording_to  # noqa: PLW0603 - the exporter is set up once a process
+    receiver = endpoint()
+    if receiver is None:
+        return
+    actor, now = viewer(), time.monotonic()
+    with _lock:
+        for old in [old for old, then in _recorded.items() if now - then > _SAME_VIEW_SECONDS]:
+            del _recorded[old]
+        same = (actor, action, target_type, target, key)
+        if same in _recorded and not always:
+            return
+        _recorded[same] = now
+        if _recording_to is None:
+            otel_audit.configure(service_name=SERVICE_NAME, endpoint=receiver)
+            _recording_to = receiver
+    # With the task's id the access is part of the task's own story; joining one does not begin it.
+    arguments: dict[str, Any] = {
+        "actor": actor,
+        "target": target or None,
+        "target_type": target_type,
+        "purpose": purpose or None,
+        "filter": filter_text or None,
+        "row_count": row_count,
+        "outcome": outcome,
+    }
+    if task_id:
+        with otel_audit.task(task_id, join=True):
+            otel_audit.record_access(action, **arguments)
+    else:
+        otel_audit.record_access(action, **arguments)
+
+
+def endpoint() -> str | None:
+    """The receiver that access is recorded at, as a URL; None when none is known."""
+    if _settings.otlp_endpoint:
+        return _settings.otlp_endpoint
+    if _settings.data is None:
+        return None
+    try:
+        run = _folder().read_run()
+    except ConfigError:
+        return None
+    return f"http://127.0.0.1:{run.grpc_port}" if run and run.grpc_port else None
+
+
+def _folder() -> DataFolder:
+    if _settings.data is None:
+        raise ConfigError("give --data DIR (a data folder)")
+    return DataFolder(_settings.data)
+
+
+def _anchor() -> FileAnchor | None:
+    place = _settings.anchor_dir or (_folder().anchors if _settings.data else None)
+    return FileAnchor(place) if place and place.is_dir() else None

@@ -1,0 +1,86 @@
+"""URLs of the dashboard: pages, and exports that carry exactly the filter on screen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from otel_audit.errors import MalformedInput
+from otel_audit.model import Filter
+
+FORMATS: Final = {
+    "csv": ("CSV", "for spreadsheets"),
+    "jsonl": ("JSON Lines", "every field"),
+    "parquet": ("Parquet", "for analysis tools"),
+}
+
+
+def task_url(task_id: str, *, origin: str = "", seq: int | None = None) -> str:
+    """The page of a task, with one of its events marked when ``origin`` and ``seq`` are given."""
+    query: dict[str, Any] = {"id": task_id}
+    if seq is not None:
+        query |= {"event": f"{origin}:{seq}"}
+    return "/task?" + urlencode(query)
+
+
+def search_url(**query: str) -> str:
+    """The search page with these settings in its URL."""
+    return "/?" + urlencode(query)
+
+
+def export_url(file_format: str, where: Filter, *, rows: int, why: str) -> str:
+    """Where exactly this view is downloaded: ``rows`` is the count on screen, ``why`` the stated purpose."""
+    return f"/export/events.{file_format}?" + urlencode([*filter_query(where), ("rows", rows), ("why", why)])
+
+
+def filter_query(where: Filter) -> list[tuple[str, str]]:
+    """A filter as query parameters; ``parse_filter`` reads them back to the same filter."""
+    pairs: list[tuple[str, str]] = []
+    for field in fields(where):
+        value = getattr(where, field.name)
+        if field.name == "sizes":
+            pairs += [("sizes", f"{origin}:{size}") for origin, size in value]
+        elif isinstance(value, str):
+            pairs += [(field.name, value)] if value else []
+        elif isinstance(value, int):
+            pairs.append((field.name, str(value)))
+        elif value:
+            pairs += [(field.name, each) for each in value]
+    return pairs
+
+
+def parse_filter(query: Iterable[tuple[str, str]], ignored: Iterable[str] = ()) -> Filter:
+    """The filter that ``filter_query`` wrote. Raises MalformedInput for a parameter it does not know.
+
+    An unknown parameter is refused, never skipped: skipping one would export more than was asked for.
+    """
+    where, empty = Filter(), Filter()
+    skipped = set(ignored)
+    for name, text in query:
+        if name in skipped:
+            continue
+        if name not in {field.name for field in fields(where)}:
+            raise MalformedInput(f"unknown filter {name!r}")
+        old = getattr(where, name)
+        value: Any
+        if name in {"since", "until"}:
+            value = _number(name, text)
+        elif name == "sizes":
+            origin, _, size = text.rpartition(":")
+            value = (*old, (origin, _number(name, size)))
+        elif isinstance(getattr(empty, name), str):
+            value = text
+        else:
+            value = (*old, text)
+        changes: Mapping[str, Any] = {name: value}
+        where = replace(where, **changes)
+    return where
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as exc:
+        raise MalformedInput(f"filter {name}: {text!r} is not a number") from exc

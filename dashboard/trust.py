@@ -1,0 +1,126 @@
+"""What is known about the integrity of the record, in plain words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from formats import count
+
+from otel_audit.ledger.findings import STATUS_CODES
+from otel_audit.model import Finding
+
+
+class _Checkpoint(Protocol):
+    @property
+    def size(self) -> int: ...
+    @property
+    def created_unix_nano(self) -> int: ...
+
+
+class _Ledger(Protocol):
+    @property
+    def origin(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def checkpoint(self) -> _Checkpoint | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """One sentence with a traffic light: ``tone`` is good, careful or bad."""
+
+    tone: str
+    strong: str
+    text: str
+
+
+MEANINGS: Final[Mapping[str, str]] = {
+    "ROW_MODIFIED": "A stored value is not the one that was recorded.",
+    "ROW_DELETED": "An entry that was recorded is gone.",
+    "ROW_INSERTED": "There is an entry that was never recorded.",
+    "ROW_REORDERED": "Entries were put into another order.",
+    "ROW_DUPLICATED": "An entry is there more than once.",
+    "CONTENT_MISMATCH": "A stored text is not the one that was recorded.",
+    "CONTENT_MISSING": "A text is gone, and nothing says that it was erased.",
+    "NON_CANONICAL": "An entry is stored in a form that the receiver never writes.",
+    "TAIL_TRUNCATED": "The newest entries were cut off.",
+    "PREFIX_REMOVED": "The oldest entries are gone, and nothing says that their retention had ended.",
+    "LEDGER_EMPTIED": "The ledger had entries, and is empty now.",
+    "ROLLBACK": "The ledger was set back to an earlier state.",
+    "CHAIN_REBUILT": "History was rewritten: what is stored contradicts a checkpoint that was kept elsewhere.",
+    "TREE_DIVERGED": "The entries and the hash tree that was kept of them disagree.",
+    "SPLIT_VIEW": "There are two signed histories that contradict each other.",
+    "LEDGER_MISSING": "A ledger that must be here is not.",
+    "BAD_SIGNATURE": "A checkpoint's signature does not hold.",
+    "UNKNOWN_KEY": "A checkpoint is signed with a key that is not trusted.",
+    "WRONG_ORIGIN": "A checkpoint belongs to another ledger.",
+    "UNANCHORED_TAIL": "The newest entries are not covered by an anchor yet. This is normal for some seconds.",
+    "ANCHOR_DAMAGED": "A record in the anchor folder can not be read.",
+    "NOTHING_VERIFIED": "There was nothing that could be verified.",
+}
+
+
+def meaning(code: str) -> str:
+    """A finding's code in plain words."""
+    return MEANINGS.get(code, "Something does not match.")
+
+
+def is_alarm(finding: Finding) -> bool:
+    """Whether a finding is evidence of tampering, not a status."""
+    return finding.code not in STATUS_CODES
+
+
+def task_banner(
+    rows: Sequence[Mapping[str, Any]], findings: Sequence[Finding], ledgers: Sequence[_Ledger], last_checkpoint: str
+) -> Banner:
+    """The integrity of exactly these entries. ``last_checkpoint`` is the time of the newest one, in words."""
+    alarms = [finding for finding in findings if is_alarm(finding)]
+    if alarms:
+        first = alarms[0]
+        where = f" (entry {first.seq:,})" if first.seq is not None else ""
+        return Banner("bad", "Altered.", f"{meaning(first.code)}{where} Open Integrity, and keep everything as it is.")
+    sealed = {ledger.origin: ledger.checkpoint.size if ledger.checkpoint else 0 for ledger in ledgers}
+    open_ones = sum(row["seq"] >= sealed.get(row["origin"], 0) for row in rows)
+    every = "The one event matches" if len(rows) == 1 else f"All {len(rows):,} events match"
+    if open_ones:
+        return Banner(
+            "careful",
+            "Unaltered so far.",
+            f"{every} the ledger; {count(open_ones, 'event')} not under a signed checkpoint yet. "
+            "That follows within seconds while the receiver runs.",
+        )
+    return Banner("good", "Unaltered.", f"{every} the ledger, under a signed checkpoint of {last_checkpoint}.")
+
+
+def report_banner(status: str, entries: int, findings: Sequence[Finding]) -> Banner:
+    """The verdict of a whole verification, ``status`` as in ``otel-audit verify --json``."""
+    alarms = [finding for finding in findings if is_alarm(finding)]
+    if status == "tampered" or alarms:
+        seqs = [finding.seq for finding in alarms if finding.seq is not None]
+        where = f" It begins at entry {min(seqs):,}." if seqs else ""
+        return Banner("bad", "Something was altered.", f"{count(len(alarms), 'finding')}, listed below.{where}")
+    if status == "ok":
+        match = "the one entry matches its" if entries == 1 else f"all {entries:,} entries match their"
+        return Banner("good", "Nothing was altered:", f"{match} hashes, the hash tree and the signed checkpoints.")
+    return Banner("careful", "Nothing was found wrong,", "but nothing signed proves yet that it is right either.")
+
+
+def standing_banner(ledgers: Sequence[_Ledger], last_checkpoint: str) -> Banner:
+    """What is known before anything was verified here."""
+    entries = sum(ledger.size for ledger in ledgers)
+    if not ledgers:
+        return Banner("careful", "The ledger is empty.", "There is nothing to verify yet.")
+    tail = sum(ledger.size - (ledger.checkpoint.size if ledger.checkpoint else 0) for ledger in ledgers)
+    sealed = f"{count(entries - tail, 'entry', 'entries')} of {entries:,} are under a signed checkpoint" + (
+        f", the newest of {last_checkpoint}." if last_checkpoint else "."
+    )
+    return Banner("careful", "Not verified in this session yet.", f"{sealed} Press Verify now to recompute everything.")
+
+
+def claimed_size(note: str) -> int:
+    """The size that an anchored checkpoint states, 0 for a text that is none. Verify now checks that it is true."""
+    lines = note.split("\n", 2)
+    return int(lines[1]) if len(lines) > 2 and lines[1].isascii() and lines[1].isdigit() else 0

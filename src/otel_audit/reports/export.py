@@ -1,0 +1,199 @@
+"""Exports: the entries of a filter as CSV, JSON Lines or Parquet, in constant memory.
+
+``blocks`` is what ``Reader.stream`` gives. ``chunks`` makes the file piece by piece (an HTTP response
+sends them as they come), ``write_csv`` / ``write_jsonl`` / ``write_parquet`` write it and return how
+many entries they wrote.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from itertools import accumulate
+from math import isfinite
+from typing import Any, BinaryIO, Final
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from otel_audit.ledger.schema import STORED_COLUMNS, ColumnType
+from otel_audit.reports._csv import CSV_COLUMNS, csv_chunks, non_finite
+from otel_audit.reports._times import iso_nano
+
+__all__ = ["CSV_COLUMNS", "FIELDS", "Format", "chunks", "json_ready", "write_csv", "write_jsonl", "write_parquet"]
+
+Row = dict[str, Any]
+Blocks = Iterable[list[Row]]
+
+_COLUMN_TYPES: Final = {column.name: column.type for column in STORED_COLUMNS}
+_COLUMN_TYPES["content"] = ColumnType.STRING_MAP  # of a row: the texts; the commitments have a key of their own
+_TIMES: Final = tuple(name for name, kind in _COLUMN_TYPES.items() if kind is ColumnType.TIME)
+_FLOATS: Final = tuple(name for name, kind in _COLUMN_TYPES.items() if kind is ColumnType.OPTIONAL_FLOAT)
+# After the columns of the ledger: the commitments to the texts, and where texts joined from log records stand.
+_EXTRA: Final = ("content_commitments", "content_from")
+FIELDS: Final = (*_COLUMN_TYPES, *_EXTRA)
+
+_GROUP_ROWS: Final = 50_000
+_GROUP_BYTES: Final = 32 << 20
+# JSON allows them raw, but programs that split lines the Unicode way would break an object in two.
+_LINE_BREAKS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+class Format(StrEnum):
+    """File formats of an export."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+def chunks(kind: Format, blocks: Blocks, *, bom: bool = False) -> Iterator[bytes]:
+    """The file in pieces, as they are made. ``bom`` is for CSV alone."""
+    match kind:
+        case Format.CSV:
+            return csv_chunks(blocks, bom=bom)
+        case Format.JSONL:
+            return _jsonl_chunks(blocks)
+        case Format.PARQUET:
+            return _parquet_chunks(blocks)
+
+
+def write_csv(blocks: Blocks, out: BinaryIO, *, bom: bool = False) -> int:
+    """Write CSV (UTF-8, RFC 4180) and return the number of entries.
+
+    Times are ISO 8601 in UTC with nanoseconds, several codes in one cell are joined by "; ", texts are
+    as stored, and a text cell that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    return _write(Format.CSV, blocks, out, bom=bom)
+
+
+def write_jsonl(blocks: Blocks, out: BinaryIO) -> int:
+    """Write JSON Lines with every field of every entry, one object a line, and return the number of entries.
+
+    Numbers that JSON does not know are the strings "NaN", "Infinity" and "-Infinity".
+    """
+    return _write(Format.JSONL, blocks, out)
+
+
+def write_parquet(blocks: Blocks, out: BinaryIO) -> int:
+    """Write Parquet with every field, typed (times are timestamps in nanoseconds), and return the number of entries."""
+    return _write(Format.PARQUET, blocks, out)
+
+
+def _write(kind: Format, blocks: Blocks, out: BinaryIO, *, bom: bool = False) -> int:
+    entries = 0
+
+    def counted() -> Iterator[list[Row]]:
+        nonlocal entries
+        for rows in blocks:
+            entries += len(rows)
+            yield rows
+
+    for piece in chunks(kind, counted(), bom=bom):
+        out.write(piece)
+    return entries
+
+
+def json_ready(row: Row, names: Iterable[str] = FIELDS) -> Row:
+    """The fields ``names`` of ``row`` as JSON has them: in order, times ISO 8601, and no NaN."""
+    ready = {name: row[name] for name in names}
+    for name in _TIMES:
+        if name in ready:
+            ready[name] = iso_nano(ready[name])
+    for name in _FLOATS:
+        value = ready.get(name)
+        if value is not None and not isfinite(value):
+            ready[name] = non_finite(value)
+    return ready
+
+
+def json_line(row: Row) -> str:
+    """One entry as a line of JSON, without the line's end."""
+    text = _encode(json_ready(row))
+    return text if text.isascii() else text.translate(_LINE_BREAKS)
+
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _jsonl_chunks(blocks: Blocks) -> Iterator[bytes]:
+    for rows in blocks:
+        yield "".join(f"{json_line(row)}\n" for row in rows).encode("utf-8", "backslashreplace")
+
+
+_ARROW_TYPES: Final = {
+    ColumnType.STRING: pa.string(),
+    ColumnType.NAME: pa.string(),
+    ColumnType.UINT16: pa.uint16(),
+    ColumnType.UINT64: pa.uint64(),
+    ColumnType.BOOL: pa.bool_(),
+    ColumnType.TIME: pa.timestamp("ns", tz="UTC"),
+    ColumnType.HASH: pa.string(),  # lower-case hex, as everywhere
+    ColumnType.OPTIONAL_FLOAT: pa.float64(),
+    ColumnType.OPTIONAL_COUNT: pa.uint64(),
+    ColumnType.STRINGS: pa.list_(pa.string()),
+    ColumnType.STRING_MAP: pa.map_(pa.string(), pa.string()),
+}
+PARQUET_SCHEMA: Final = pa.schema(
+    [
+        *((name, _ARROW_TYPES[kind]) for name, kind in _COLUMN_TYPES.items()),
+        ("content_commitments", pa.map_(pa.string(), pa.string())),
+        ("content_from", pa.map_(pa.string(), pa.string())),
+    ]
+)
+
+
+class _Pieces(io.RawIOBase):
+    """A file that is only ever appended to, and that forgets what was taken out of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pieces: list[bytes] = []
+        self._position = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def write(self, data: Any) -> int:
+        self._pieces.append(bytes(data))
+        self._position += len(data)
+        return len(data)
+
+    def take(self) -> bytes:
+        pieces, self._pieces = self._pieces, []
+        return b"".join(pieces)
+
+
+def _parquet_chunks(blocks: Blocks) -> Iterator[bytes]:
+    out = _Pieces()
+    with parquet.ParquetWriter(pa.PythonFile(out, mode="w"), PARQUET_SCHEMA, compression="zstd") as writer:
+        waiting: list[pa.RecordBatch] = []
+        for rows in blocks:
+            waiting.append(_record_batch(rows))
+            if sum(b.num_rows for b in waiting) >= _GROUP_ROWS or sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
+                writer.write_table(pa.Table.from_batches(waiting))
+                waiting.clear()
+                yield out.take()
+        if waiting:
+            writer.write_table(pa.Table.from_batches(waiting))
+    yield out.take()
+
+
+def _record_batch(rows: list[Row]) -> pa.RecordBatch:
+    arrays = []
+    for field in PARQUET_SCHEMA:
+        values = [row[field.name] for row in rows]
+        arrays.append(_map_array(values, field.type) if pa.types.is_map(field.type) else pa.array(values, field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=PARQUET_SCHEMA)
+
+
+def _map_array(values: list[dict[str, Any]], kind: pa.MapType) -> pa.MapArray:
+    offsets = [0, *accumulate(map(len, values))]
+    keys = pa.array([key for value in values for key in value], kind.key_type)
+    items = pa.array([item for value in values for item in value.values()], kind.item_type)
+    return pa.MapArray.from_arrays(pa.array(offsets, pa.int32()), keys, items)
