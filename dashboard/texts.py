@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
+
+from otel_audit.reports import narrate
 
 SHOWN_CHARACTERS: Final = 20_000  # more makes a page slow; what is left out is said, and exports have all of it
 _DIFFED_WORDS: Final = 6_000
@@ -43,58 +44,8 @@ class Run:
 
 
 def messages(text: str, speaker: str) -> list[Message]:
-    """A stored text as messages: the OTel GenAI form, a list of parts, or plain text of ``speaker``."""
-    try:
-        value = json.loads(text) if text[:1] in "[{" else text
-    except ValueError:
-        value = text
-    if isinstance(value, dict):
-        value = [value]
-    if not isinstance(value, list):
-        return [Message(speaker, text)]
-    found: list[Message] = []
-    for item in value:
-        if isinstance(item, dict) and "role" in item:
-            role = str(item["role"])
-            body = item.get("parts", item.get("content"))
-            found.append(Message(_ROLES.get(role, role or speaker), _parts(body)))
-        else:
-            found.append(Message(speaker, _part(item)))
-    return found
-
-
-def _parts(body: Any) -> str:
-    pieces = body if isinstance(body, list) else [body]
-    return "\n\n".join(text for text in map(_part, pieces) if text)
-
-
-def _part(part: Any) -> str:
-    """One part of a message as text; of a form that is not known, its JSON, so that nothing is hidden."""
-    if part is None:
-        return ""
-    if isinstance(part, str):
-        return part
-    if isinstance(part, dict):
-        kind, content = part.get("type"), part.get("content", part.get("text"))
-        if kind in {None, "text", "input_text", "output_text"} and isinstance(content, str):
-            return content
-        if kind == "reasoning" and isinstance(content, str):
-            return f"(thinking) {content}"
-        if kind == "tool_call":
-            return f"Asks for tool {part.get('name', '')}: {_compact(part.get('arguments'))}"
-        if kind == "tool_call_response":
-            answer = part.get("response", part.get("result"))
-            return f"Tool answered: {answer if isinstance(answer, str) else _compact(answer)}"
-        if kind == "blob":
-            size = len(str(content or "")) * 3 // 4
-            return f"({part.get('modality', 'file')}, {part.get('mime_type', 'unknown type')}, about {size:,} bytes)"
-        if kind == "uri":
-            return f"({part.get('modality', 'file')}: {part.get('uri', '')})"
-    return _compact(part)
-
-
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=None)
+    """A stored text by speaker; ``speaker`` says a part that has no role of its own."""
+    return [Message(_ROLES.get(role, role or speaker), said) for role, said in narrate.messages(text)]
 
 
 def plain(text: str) -> str:

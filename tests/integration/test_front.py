@@ -143,7 +143,8 @@ def test_streams_take_constant_memory(front: ThreadedServer) -> None:
     client = connect(front, compress=False)
     size = 0
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with client.raw_stream("SELECT repeat('x', 1000) FROM numbers(800000)", fmt="RowBinary") as stream:
+    query = "SELECT repeat('x', 1000) FROM numbers(800000) SETTINGS max_block_size = 1000"
+    with client.raw_stream(query, fmt="RowBinary") as stream:
         while chunk := stream.read(1 << 20):
             size += len(chunk)
     assert size == 800_000 * 1002

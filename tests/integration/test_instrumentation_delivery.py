@@ -7,9 +7,8 @@ import subprocess
 import sys
 import textwrap
 
-from tests.integration.otlp_collector import Collector
-
 from otel_audit import semconv
+from tests.integration.otlp_collector import Collector
 
 
 def run_app(source: str, **environment: str) -> subprocess.CompletedProcess[str]:

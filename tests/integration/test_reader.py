@@ -137,7 +137,7 @@ def test_text_finds_whole_words_phrases_and_ids(database: Database, reader: Read
         "payslip policy_x": [],
         "hello": [0],  # behind \n in JSON
         "old": [0],
-        "ol": [],  # a short word is a whole word
+        "lo": [],  # a short word is a whole word
         "TSK-2026110": [1, 0],
         "tsk-20261105": [0],
         '"4 months old"': [0],
@@ -311,7 +311,7 @@ def test_buckets_begin_at_local_midnight(database: Database, reader: Reader) -> 
 
 
 def test_ledgers_tell_their_extent(database: Database, reader: Reader) -> None:
-    """A ledger's size counts what retention dropped; its last hash is the newest entry's, its checkpoint the largest."""
+    """A ledger counts what retention dropped in its size; last hash and checkpoint are the newest."""
     ledger = LedgerRows("a")
     for _ in range(3):
         ledger.add()

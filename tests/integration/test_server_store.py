@@ -33,7 +33,10 @@ database.close()
 @pytest.fixture
 def server(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(tmp_path / "server")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVER, str(tmp_path / "server")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     port = int(process.stdout.readline())
     yield f"127.0.0.1:{port}/audit"

@@ -21,12 +21,19 @@ ODD_TEXTS = st.sampled_from(
 )
 TEXTS = ODD_TEXTS | st.text(max_size=20)
 KEYS = TEXTS | st.sampled_from(
-    """
-    gen_ai.operation.name gen_ai.input.messages gen_ai.tool.call.result gen_ai.usage.input_tokens gen_ai.request.seed
-    openinference.span.kind llm.input_messages.0.message.role llm.input_messages.0 input.value output.value
-    llm.invocation_parameters llm.tools.0.tool.json_schema audit.event.type audit.rationale.text audit.task.id
-    audit.confidence service.name event.name
-    """.split()
+    [
+        *("gen_ai.operation.name", "gen_ai.input.messages", "gen_ai.tool.call.result", "gen_ai.request.seed"),
+        *("gen_ai.usage.input_tokens", "openinference.span.kind", "llm.input_messages.0.message.role", "input.value"),
+        *("llm.input_messages.0", "output.value", "llm.invocation_parameters", "llm.tools.0.tool.json_schema"),
+        *(
+            "audit.event.type",
+            "audit.rationale.text",
+            "audit.task.id",
+            "audit.confidence",
+            "service.name",
+            "event.name",
+        ),
+    ]
 )
 SCALARS = (
     st.none()

@@ -187,9 +187,9 @@ def test_spans_inside_a_review_are_its_children(recording: Recording) -> None:
 def test_the_applications_exception_goes_on_and_is_recorded(recording: Recording) -> None:
     """An exception in a review or task reaches the caller as the same object, and the review tells it."""
     boom = KeyError("mine")
-    with pytest.raises(KeyError) as caught:
-        with recording.audit.task("loan-1"), recording.audit.review("loan-1", reviewer="u_1"):
-            raise boom
+    task, review = recording.audit.task("loan-1"), recording.audit.review("loan-1", reviewer="u_1")
+    with pytest.raises(KeyError) as caught, task, review:
+        raise boom
     assert caught.value is boom
     span = recording.one("review")
     assert typed(span)[semconv.AUDIT_REVIEW_DECISION] == "abandoned"

@@ -44,7 +44,8 @@ def read_attributes(raws: Sequence[bytes], damage: list[str]) -> list[Entry]:
             notes: list[str] = []
             entry = _read_attribute(raw, notes)
             if notes:
-                damage += notes
+                for remark in notes:
+                    wire.note(damage, remark)
             else:
                 if len(known) >= _CACHED_ATTRIBUTES:
                     known.clear()

@@ -128,14 +128,6 @@ def text(raw: bytes, damage: list[str]) -> str:
         return raw.decode(errors="backslashreplace")
 
 
-def check_unknown(message: Message, damage: list[str]) -> None:
-    """Note in ``damage`` that a message has fields we do not know (and so would lose)."""
-    size = message.ByteSize()
-    message.DiscardUnknownFields()
-    if message.ByteSize() != size:
-        note(damage, UNKNOWN_FIELDS)
-
-
 def read(name: str, raw: bytes, damage: list[str]) -> Any:
     """A strict message from its bytes; what had to be mended or is not known is noted in ``damage``.
 
@@ -146,10 +138,14 @@ def read(name: str, raw: bytes, damage: list[str]) -> Any:
     except DecodeError:
         lenient = _LENIENT[name].FromString(raw)
         _mend(lenient)
-        message = STRICT[name].FromString(lenient.SerializeToString())
+        raw = lenient.SerializeToString()
+        message = STRICT[name].FromString(raw)
         note(damage, INVALID_UTF8)
-    if message.SerializeToString() != raw:
-        check_unknown(message, damage)
+    message.DiscardUnknownFields()
+    size = message.ByteSize()
+    # Shorter than it came: it had fields we do not know, or only a wordy encoding. Reading it once more tells.
+    if size != len(raw) and STRICT[name].FromString(raw).ByteSize() != size:
+        note(damage, UNKNOWN_FIELDS)
     return message
 
 

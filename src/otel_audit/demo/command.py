@@ -23,11 +23,7 @@ _DEFAULT_TASKS = 1000
 )
 @click.option("--days", type=click.IntRange(1, 3650), help="Send this many days of history, then end.")
 @click.option("--tasks", type=click.IntRange(1), help=f"Tasks in the history.  [default: {_DEFAULT_TASKS}]")
-@click.option(
-    "--seed",
-    type=int,
-    help="Same seed, same cases and people. For a history also: the same hour.  [default: 7, live: none]",
-)
+@click.option("--seed", type=int, help="Same seed, same cases.  [default: 7 for a history, none live]")
 @click.option(
     "--tasks-per-minute",
     type=click.FloatRange(0.1, 600),

@@ -96,24 +96,26 @@ def examine(
             known: set[bytes | None] = {tile[seq + 1 - start] if tile else None}
             known.update([row.prev_hash for row in by_seq.get(seq + 2, ())])
             known.add(next_prev if seq + 2 == end else None)
-            following = _named_by_next(by_seq.get(seq + 1, []), known, is_missing=not here)
+            following = _named_by_next(by_seq.get(seq + 1, []), known, here)
         prev_leaf = _judge(result, seq, here, _Witnesses(in_tile, following, prev_leaf))
         result.leaves.append(prev_leaf)
     return result
 
 
-def _named_by_next(rows: list[Row], known: set[bytes | None], *, is_missing: bool) -> bytes | None:
+def _named_by_next(rows: list[Row], known: set[bytes | None], before: list[Row]) -> bytes | None:
     """The hash that the next entry names as its predecessor, if that entry is to be believed.
 
-    It must be intact, and its own hash be ``known`` to others, if there are any. For an entry that is missing
-    anything is better than nothing.
+    It must be intact, and its own hash be ``known`` to others, if there are any. Otherwise it is still believed
+    when it names what one of the rows ``before`` it hashes to, which is no accident, or when none is there.
     """
     nobody_knows = known == {None}
     for row in rows:
         computed = leaf_hash(row.encoding)
         if computed == row.hash and (nobody_knows or computed in known):
             return row.prev_hash
-    return rows[0].prev_hash if rows and is_missing else None
+    hashes = {leaf_hash(row.encoding) for row in before}
+    named = [row.prev_hash for row in rows if not before or row.prev_hash in hashes]
+    return named[0] if named else None
 
 
 def _judge(result: Examined, seq: int, rows: list[Row], witnesses: _Witnesses) -> bytes | None:

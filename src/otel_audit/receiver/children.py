@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final, Self
 
 from otel_audit.errors import ConfigError
 
-_PR_SET_PDEATHSIG: Final = 1  # <sys/prctl.h>: Linux ends the child when its parent is gone, however it went
+_WITH_PARENT: Final = Path(__file__).with_name("_with_parent.py")
 _STOP_SECONDS: Final = 10.0
-_LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class Children:
@@ -25,11 +23,9 @@ class Children:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: list[str]) -> None:
-        """Run ``command``; its output goes where ours goes."""
+        """Run ``command`` (its first word a path); its output goes where ours goes."""
         self._running[name] = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent if _LIBC else None,  # noqa: PLW1509 - before any thread of ours exists, or with exec at once
+            [sys.executable, "-I", str(_WITH_PARENT), str(os.getpid()), *command], stdin=subprocess.DEVNULL
         )
 
     def ended(self) -> list[tuple[str, int]]:
@@ -69,10 +65,3 @@ def free_port(host: str, port: int, option: str) -> int:
             raise ConfigError(f"{host}:{port} is taken ({exc.strerror}). Choose another with {option}") from exc
         taken: int = probe.getsockname()[1]
         return taken
-
-
-def _die_with_parent() -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() == 1:  # the parent went before the call
-            os._exit(1)
