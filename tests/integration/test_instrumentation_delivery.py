@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 from otel_audit import semconv
 from tests.integration.otlp_collector import Collector
@@ -148,3 +150,16 @@ def test_the_base_install_is_enough() -> None:
         """
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_how_to_runs_as_written() -> None:
+    """The Python examples of docs/how-to/instrument.md run one after the other, and their events arrive."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "instrument.md").read_text()
+    with Collector() as collector:
+        done = run_app(
+            "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)),
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+        )
+        assert done.returncode == 0, done.stderr
+        names = [span.name for span in collector.spans]
+    assert names == ["task.created", "review", "review", "escalation", "resolution", "access"]

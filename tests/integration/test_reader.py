@@ -11,7 +11,7 @@ from otel_audit.store import reader as reader_module
 from otel_audit.store.database import Database
 from otel_audit.store.filters import content_condition
 from otel_audit.store.reader import FACETS, SUMMARY_COLUMNS, Reader
-from otel_audit.store.sql_text import sql_blocks
+from otel_audit.store.sql_text import sql, sql_blocks
 from tests.integration.ledger_rows import SECOND, T0, LedgerRows
 
 HOSTILE = "'; DROP TABLE audit_entries; -- \\' \\\\ {x:String} %_\n\t\x01 ü 😀"
@@ -337,3 +337,26 @@ def test_genai_that_no_convention_knew_is_counted(database: Database, reader: Re
     ledger.add("ai_call", scope_name="known", convention="otel_genai", attributes=[("gen_ai.system", "x")])
     ledger.write(database)
     assert reader.unrecognised() == {"new.dialect": 1}
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters", "index"),
+    [
+        ("reader_task", {"task_id": "t"}, "by_task"),
+        ("reader_trace", {"trace_id": "t"}, "by_trace"),
+        ("reader_genai_logs", {"trace_ids": ["t", "u"]}, "by_trace"),
+        ("reader_entry", {"origin": "o", "seq": 1}, "PrimaryKey"),
+        ("reader_picked", {"origin": "o", "first": 1, "last": 9, "seqs": [1, 9]}, "PrimaryKey"),
+        ("reader_content_picked", {"origin": "o", "first": 1, "last": 9, "seqs": [1, 9]}, "PrimaryKey"),
+        ("reader_keys", {"after_origin": "o", "after_seq": 1, "limit": 5}, "PrimaryKey"),
+    ],
+)
+def test_look_ups_use_an_index(database: Database, statement: str, parameters: dict[str, object], index: str) -> None:
+    """Looking up a task, trace or entry reads an index, not the whole ledger."""
+    ledger = LedgerRows()
+    ledger.add("review", task_id="t", trace_id="t", content={"rationale": "x"})
+    ledger.write(database)
+    text = sql(statement).replace("/*columns*/", "e.seq")
+    with database.client() as client:
+        plan = client.query(f"EXPLAIN indexes = 1 {text}", parameters=parameters)
+    assert index in "\n".join(line for (line,) in plan.result_rows)

@@ -28,7 +28,7 @@ def note(operation: str, problem: str, exc: BaseException | None = None) -> None
     with _lock:
         _counts[operation] += 1
         is_new = kind not in _logged
-        pass
+        _logged.add(kind)
     if is_new:
         _logger.warning(
             "otel-audit: %s failed (%s). The application goes on; further failures of this kind are only counted.",

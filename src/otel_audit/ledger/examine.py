@@ -226,10 +226,11 @@ def name_suspects(
         if suspect.code is not Code.ROW_MODIFIED:
             findings.add(suspect.code, _DETAILS[suspect.code], seq=suspect.seq)
             continue
-        searched += 1  # 3
-        # Whoever alters many rows alters the same columns: beyond a number only those found so far are tried.
-        among = altered if searched > _SEARCHED else None
-        column, detail = _name_column(suspect, candidates, among)
+        # 3. Whoever alters many rows alters the same columns: those are tried first, and beyond a number only those.
+        column, detail = _name_column(suspect, candidates, altered)
+        if column is None and searched < _SEARCHED:
+            searched += 1
+            column, detail = _name_column(suspect, candidates, None)
         if column is not None:
             altered.add(column)
         findings.add(Code.ROW_MODIFIED, detail, seq=suspect.seq, column=column)

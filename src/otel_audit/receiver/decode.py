@@ -86,10 +86,11 @@ class _Request:
             request = _read_request(body)
         except DecodeError as exc:
             raise self._rejected(body, "are not a protobuf message") from exc
+        blocks = list(request.resource_blocks)
         leftover = _leftover(request)
-        if leftover and not request.resource_blocks:
+        if leftover and not blocks:
             raise self._rejected(body, "are a protobuf message without any resource")
-        for raw in request.resource_blocks:
+        for raw in blocks:
             self._resource_block(raw)
         if leftover:
             self._lose(Source(), "request", wire.UNKNOWN_FIELDS, leftover)
@@ -159,7 +160,7 @@ class _Request:
 
 
 def _leftover(message: Any) -> bytes:
-    """The bytes of a shell's unknown fields."""
+    """The bytes of a shell's unknown fields. Where there are some, the known ones are cleared: call it last."""
     if not len(UnknownFieldSet(message)):
         return b""
     for descriptor, _ in message.ListFields():

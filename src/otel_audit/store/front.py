@@ -55,7 +55,7 @@ from otel_audit.store.threaded_server import ThreadedServer
 
 MAX_QUERY_BYTES: Final = 1 << 20
 MAX_INSERT_BYTES: Final = 256 << 20
-_CHUNK_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 128 << 10  # the engine's stream hands out no less, so this is also how late a row may be
 _MAX_RUNNING: Final = 16
 _MAX_WAIT_SECONDS: Final = 30.0
 _CANCEL_AGAIN_SECONDS: Final = 0.5

@@ -1,0 +1,158 @@
+"""Every page over an empty ledger, one entry, many entries, and a store that is down."""
+
+import deps
+import pytest
+import streamlit as st
+import theme
+from streamlit.testing.v1 import AppTest
+
+from otel_audit.errors import StoreUnavailable
+from otel_audit.store.reader import Reader
+from tests.integration.ledger_rows import T0, LedgerRows
+
+APP = str(theme.HERE / "app.py")
+PAGES = ("search", "task", "integrity")
+
+
+@pytest.fixture(autouse=True)
+def recorded(monkeypatch):
+    """No cached values from another store; accesses are collected instead of sent."""
+    st.cache_data.clear()
+    found = []
+    monkeypatch.setattr(deps, "record", lambda *args, **kwargs: found.append((args, kwargs)))
+    monkeypatch.setattr(deps, "now_unix_nano", lambda: T0 + 86400 * 10**9)
+    return found
+
+
+@pytest.fixture
+def store(database, monkeypatch):
+    """The dashboard over the shared engine."""
+    monkeypatch.setattr(deps, "database", lambda: database)
+    monkeypatch.setattr(deps, "reader", lambda: Reader(database))
+    return database
+
+
+def opened(page="search", **query):
+    app = AppTest.from_file(APP, default_timeout=30)
+    app.query_params.update({"period": "All", **query} if page == "search" else query)
+    if page == "search":
+        app.session_state["period"] = "All"
+    app.run()
+    if page != "search":
+        app.switch_page(f"app_pages/{page}.py")
+        app.query_params.update(query)
+        app.run()
+    assert not app.exception
+    return app
+
+
+def text_of(app):
+    return " ".join(str(each.proto.body) for each in app.get("html"))
+
+
+def one(store):
+    ledger = LedgerRows()
+    ledger.add("review", task_id="loan-1", reviewer_id="u_1", decision="approved", duration_ms=5.0)
+    ledger.write(store)
+
+
+def many(store):
+    ledger = LedgerRows()
+    for number in range(60):
+        ledger.add("ai_call", at=number * 600, ends=number * 600 + 3, task_id=f"loan-{number}", response_model="atlas")
+        ledger.add("review", at=number * 600 + 9, task_id=f"loan-{number}", reviewer_id="u_1", decision="approved")
+        ledger.add("span", at=number * 600, task_id=f"loan-{number}", name="GET /")
+    ledger.write(store)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_empty_ledger_has_a_first_step(store, page):
+    """Every page works before the first event, and Search says how to send it."""
+    app = opened(page)
+    if page == "search":
+        assert "Send your first event" in text_of(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_with_one_entry(store, page):
+    """Every page works with a single entry."""
+    one(store)
+    app = opened(page, **({"id": "loan-1"} if page == "task" else {}))
+    assert {"search": "<b>1</b> event in <b>1</b> task", "task": "u_1 approved it as written", "integrity": ">1<"}[
+        page
+    ] in text_of(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_store_that_is_down_is_told(monkeypatch, page):
+    """Every page says that the store is not reachable and the data safe, and comes back by itself when it is."""
+
+    def down():
+        raise StoreUnavailable("nobody listens at port 1")
+
+    monkeypatch.setattr(deps, "reader", down)
+    monkeypatch.setattr(deps, "database", down)
+    app = opened(page, **({"id": "loan-1"} if page == "task" else {}))
+    assert "Your data is safe" in text_of(app)
+
+
+def test_search_counts_and_pages(store):
+    """Technical spans are left out until asked for; the table has 50 rows of the newest events."""
+    many(store)
+    app = opened()
+    assert "<b>120</b> events in <b>60</b> tasks" in text_of(app)
+    assert len(app.dataframe[0].value) == 50
+    assert list(app.dataframe[0].value["task"][:2]) == ["loan-59", "loan-59"]
+    app.toggle(key="technical").set_value(True).run()
+    assert "<b>180</b> events" in text_of(app)
+
+
+def test_search_narrows_and_clears(store, recorded):
+    """A filter narrows count and words, is recorded once as a search, and Clear removes it."""
+    many(store)
+    app = opened()
+    app.text_input(key="q").set_value("loan-7").run()
+    assert "<b>2</b> events in <b>1</b> task matching “loan-7”" in text_of(app)
+    assert [args[0] for args, _ in recorded] == ["SEARCH"]
+    app.button(key="clear").click().run()
+    assert "<b>120</b> events" in text_of(app)
+
+
+def test_no_match_says_what_to_try(store):
+    """A search without a match offers to clear filters and to search all of the record."""
+    many(store)
+    app = opened()
+    app.text_input(key="q").set_value("no such thing").run()
+    assert "Nothing matches this search" in text_of(app)
+    app.button(key="clear_filters").click().run()
+    assert "<b>120</b> events" in text_of(app)
+
+
+def test_opening_a_task_is_recorded(store, recorded):
+    """Opening a task records who viewed it, in that task's own story."""
+    many(store)
+    opened("task", id="loan-3")
+    assert (("VIEW", "loan-3", "task"), {"task_id": "loan-3"}) in recorded
+
+
+def test_an_unknown_task_is_explained(store):
+    """A number that no task has leads back to the search, with the number shown as text."""
+    many(store)
+    page = text_of(opened("task", id="<b>x"))
+    assert "No task has the number &lt;b&gt;x." in page
+
+
+def test_an_altered_entry_turns_its_task_and_integrity_red(store, monkeypatch):
+    """One changed value turns the task's banner red, and Verify now names the entry."""
+    many(store)
+    with store.client() as client:
+        client.command(
+            "ALTER TABLE audit_entries UPDATE decision = 'rejected' WHERE seq = 10 SETTINGS mutations_sync=2"
+        )
+    assert "<b>Altered.</b>" in text_of(opened("task", id="loan-3"))
+    app = opened("integrity")
+    app.button(key="verify").click().run()
+    page = text_of(app)
+    assert "Something was altered." in page
+    assert "ROW_MODIFIED · entry 10" in page
+    assert "Open task loan-3" in page

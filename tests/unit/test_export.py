@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from otel_audit.ledger.schema import STORED_COLUMNS, ColumnType
+from otel_audit.reports.export import (
+    CSV_COLUMNS,
+    FIELDS,
+    Format,
+    chunks,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+)
+
+REQUIRED_HEADER = (
+    "recorded_at,event_time,event_type,task_id,reviewer_id,decision,rationale_code,rationale,service,environment,provider,"
+    "request_model,response_model,prompt_name,prompt_version,request_id,response_id,conversation_id,trace_id,span_id,"
+    "confidence,input_tokens,output_tokens,duration_ms,active_seconds,input,output,origin,seq,hash"
+)
+_EMPTY: dict[ColumnType, Any] = {
+    ColumnType.UINT16: 0,
+    ColumnType.UINT64: 0,
+    ColumnType.BOOL: False,
+    ColumnType.TIME: 0,
+    ColumnType.HASH: "00" * 32,
+    ColumnType.OPTIONAL_FLOAT: None,
+    ColumnType.OPTIONAL_COUNT: None,
+    ColumnType.STRINGS: [],
+    ColumnType.STRING_MAP: {},
+    ColumnType.HASH_MAP: {},
+}
+
+
+def row_of(**values: Any) -> dict[str, Any]:
+    """A row as the reader returns it."""
+    row = {column.name: _EMPTY.get(column.type, "") for column in STORED_COLUMNS}
+    return {**row, "content": {}, "content_commitments": {}, "content_from": {}, **values}
+
+
+def _csv(*rows: dict[str, Any], bom: bool = False) -> bytes:
+    out = io.BytesIO()
+    assert write_csv([list(rows)], out, bom=bom) == len(rows)
+    return out.getvalue()
+
+
+def _cells(*rows: dict[str, Any]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(_csv(*rows).decode(), newline="")))
+
+
+def test_csv_header_begins_with_the_promised_columns() -> None:
+    """The CSV header begins with the columns that scripts rely on, in their order, and names no column twice."""
+    header = _csv().decode().rstrip("\r\n")
+    assert header.startswith(REQUIRED_HEADER + ",")
+    assert len(set(CSV_COLUMNS)) == len(CSV_COLUMNS)
+
+
+def test_csv_keeps_every_text_exactly() -> None:
+    """Quotes, commas, line breaks and any script come back from a CSV reader exactly as they were."""
+    hostile = 'a "quoted", text\r\nwith\nlines; ünïcödé 你好 😀 \x85\u2028 and a "'
+    (cells,) = _cells(row_of(task_id=hostile, content={"input": hostile}, rationale_code=["a", "b,c"]))
+    assert cells["task_id"] == cells["input"] == hostile
+    assert cells["rationale_code"] == "a; b,c"
+
+
+def test_csv_lines_end_as_rfc_4180_says() -> None:
+    """Records end with CRLF, the file ends with one, and every record has all columns."""
+    data = _csv(row_of(), row_of())
+    assert data.endswith(b"\r\n")
+    assert [line.count(b",") for line in data.split(b"\r\n")[:-1]] == [len(CSV_COLUMNS) - 1] * 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\tx",
+        "\rx",
+        "\nx",
+        "  =1",
+        "\u00a0=1",
+        "\ufeff=1",
+        "＝1",
+        "＋1",
+        "－1",
+        "＠x",
+        "−1",
+    ],
+)
+def test_csv_cells_are_never_formulas(text: str) -> None:
+    """A text that a spreadsheet would take for a formula begins with an apostrophe, in columns, lists and texts."""
+    (cells,) = _cells(
+        row_of(task_id=text, service=text, rationale_code=[text], content={"output": text}, configuration={})
+    )
+    assert [cells[name] for name in ("task_id", "service", "rationale_code", "output")] == [f"'{text}"] * 4
+
+
+@pytest.mark.parametrize("text", ["", "ok", "a=1", "'=1", "1-2", '"x"', "[1]", "ä=", "(1)"])
+def test_csv_leaves_other_texts_alone(text: str) -> None:
+    """A text that is no formula gets no apostrophe."""
+    assert _cells(row_of(task_id=text))[0]["task_id"] == text
+
+
+def test_csv_numbers_and_times_are_exact() -> None:
+    """Numbers come without guard or rounding, also negative ones; times in UTC with nanoseconds; nothing known is empty."""
+    (cells,) = _cells(
+        row_of(
+            seq=2**64 - 1,
+            confidence=-0.1,
+            duration_ms=math.nan,
+            score=math.inf,
+            input_tokens=7,
+            event_time=-1,
+            recorded_at=1_794_000_000_000_000_007,
+            is_override=True,
+            configuration={"temperature": "0.5"},
+        )  # fmt: skip
+    )
+    assert (cells["seq"], cells["confidence"], cells["duration_ms"], cells["score"]) == (
+        "18446744073709551615",
+        "-0.1",
+        "NaN",
+        "Infinity",
+    )
+    assert cells["recorded_at"] == "2026-11-06T21:20:00.000000007Z"
+    assert cells["event_time"] == "1969-12-31T23:59:59.999999999Z"
+    assert (cells["input_tokens"], cells["output_tokens"], cells["is_override"]) == ("7", "", "true")
+    assert json.loads(cells["configuration"]) == {"temperature": "0.5"}
+
+
+def test_csv_bom_only_when_asked() -> None:
+    """A byte order mark begins the file when asked for, and only then."""
+    assert _csv(bom=True) == b"\xef\xbb\xbf" + _csv()
+
+
+def test_jsonl_has_every_field_in_order() -> None:
+    """Each line is an object with every stored column, in order, then the commitments; times are ISO 8601."""
+    out = io.BytesIO()
+    row = row_of(
+        attributes={"a": "1"},
+        attributes_json={"n": "5"},
+        content={"input": "x\u2028y\x85z\nend ü"},
+        content_commitments={"input": "ab"},
+        confidence=math.nan,
+        score=-math.inf,
+        event_time=1,
+    )
+    assert write_jsonl([[row, row], [row]], out) == 3
+    lines = out.getvalue().decode().splitlines()
+    assert len(lines) == 3
+    value = json.loads(lines[0])
+    assert tuple(value) == FIELDS
+    assert FIELDS[: len(STORED_COLUMNS)] == tuple(column.name for column in STORED_COLUMNS)
+    assert value["content"] == row["content"]
+    assert value["content_commitments"] == {"input": "ab"}
+    assert (value["attributes"], value["attributes_json"]) == ({"a": "1"}, {"n": "5"})
+    assert value["event_time"] == "1970-01-01T00:00:00.000000001Z"
+    assert (value["confidence"], value["score"], value["active_seconds"]) == ("NaN", "-Infinity", None)
+
+
+def test_parquet_has_typed_columns() -> None:
+    """Parquet has every field with its type, times to the nanosecond, and as many rows as were given."""
+    out = io.BytesIO()
+    row = row_of(
+        event_time=1_794_000_000_000_000_007,
+        rationale_code=["a", "b"],
+        attributes={"k": "v"},
+        content={"input": "x", "output": "y"},
+        content_from={"input": "o#1"},
+        confidence=0.5,
+        seq=2**64 - 1,
+    )
+    assert write_parquet([[row, row_of()], [row]], out) == 3
+    table = pq.read_table(io.BytesIO(out.getvalue()))
+    assert tuple(table.column_names) == FIELDS
+    assert table["event_time"].cast("int64").to_pylist() == [1_794_000_000_000_000_007, 0, 1_794_000_000_000_000_007]
+    assert str(table.schema.field("event_time").type) == "timestamp[ns, tz=UTC]"
+    assert table["content"].to_pylist() == [[("input", "x"), ("output", "y")], [], [("input", "x"), ("output", "y")]]
+    assert table["content_from"].to_pylist()[0] == [("input", "o#1")]
+    assert table["rationale_code"].to_pylist()[:2] == [["a", "b"], []]
+    assert table["confidence"].to_pylist() == [0.5, None, 0.5]
+    assert table["seq"].to_pylist()[0] == 2**64 - 1
+
+
+@pytest.mark.parametrize("kind", list(Format))
+def test_a_file_comes_in_pieces(kind: Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export asks for the next block only when the piece before it was taken, so memory does not grow with it."""
+    monkeypatch.setattr("otel_audit.reports.export._GROUP_ROWS", 2)
+    asked = 0
+
+    def blocks() -> Any:
+        nonlocal asked
+        for _ in range(4):
+            asked += 1
+            yield [row_of(), row_of()]
+
+    pieces = []
+    for piece in chunks(kind, blocks()):
+        pieces.append(piece)
+        assert len(pieces) >= asked
+    assert asked == 4
+    assert all(pieces)
+
+
+@pytest.mark.parametrize("kind", list(Format))
+def test_an_empty_export_is_a_valid_file(kind: Format) -> None:
+    """An export without entries is a valid file without rows."""
+    data = b"".join(chunks(kind, []))
+    if kind is Format.CSV:
+        assert data.decode() == ",".join(CSV_COLUMNS) + "\r\n"
+    elif kind is Format.JSONL:
+        assert data == b""
+    else:
+        assert pq.read_table(io.BytesIO(data)).num_rows == 0
