@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+import re
 import time
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+
+expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 
 from otel_audit.errors import StoreError
 from otel_audit.model import Filter
@@ -76,7 +79,7 @@ def page(browser, up):
     context = browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo")
     opened = context.new_page()
     bad, hosts = [], set()
-    opened.on("console", lambda message: bad.append(message.text) if message.type == "error" else None)
+    opened.on("console", lambda message: bad.append(message.text) if is_problem(message) else None)
     opened.on("pageerror", lambda error: bad.append(str(error)))
     opened.on("dialog", lambda dialog: (bad.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     opened.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
@@ -84,6 +87,11 @@ def page(browser, up):
     context.close()
     assert not bad, bad
     assert hosts - {""} <= {urlsplit(up.url).netloc}, hosts
+
+
+def is_problem(message):
+    """Any console error but one: Streamlit looks for its endpoints below a page's own path before the root's."""
+    return message.type == "error" and not re.search(r"/\w+/_stcore/", message.location["url"])
 
 
 def go(page, url):
@@ -109,8 +117,7 @@ def test_search_open_read_export(page, up):
     page.get_by_role("textbox", name="Why are you exporting?").fill("ticket 4821")
     page.keyboard.press("Enter")
     link = page.get_by_role("link", name=f"Download CSV ({count} rows)")
-    link.wait_for()
-    assert "disabled" not in (link.get_attribute("class") or "")
+    expect(link).to_have_attribute("href", re.compile("why=ticket"))
     address = link.get_attribute("href")
     page.keyboard.press("Escape")
 

@@ -199,10 +199,12 @@ def test_history_messages_have_the_instrumentations_form(
 ) -> None:
     """Message JSON of history and live calls has the same structure, tool calls and results included."""
 
-    def skeleton(value: Any) -> Any:
+    def skeleton(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
-            return {key: skeleton(item) if key != "arguments" else type(item) for key, item in value.items()}
-        return [skeleton(item) for item in value] if isinstance(value, list) else type(value).__name__
+            return {name: type(item) if name == "arguments" else skeleton(item, name) for name, item in value.items()}
+        if isinstance(value, list):
+            return [skeleton(item) for item in value]
+        return value if key in {"type", "role", "finish_reason"} else type(value).__name__
 
     def skeletons(spans: list[Received]) -> dict[str, Any]:
         return {

@@ -197,3 +197,22 @@ def test_splitting_what_is_no_encoding(cut):
     with pytest.raises(MalformedInput):
         split_encoding(encoding + b"\x00")
     assert b"".join(split_encoding(encoding)) == encoding
+
+
+@pytest.mark.parametrize("first", [1, 255, 256, 300, 512, 599])
+def test_two_histories_joined(first):
+    """Rows of two histories joined anywhere don't link, though each row is intact and nothing was signed."""
+    findings, _ = verify(Ledger(SEALED.rows[:first] + FORGED.rows[first:]))
+    assert [each.seq for each in findings.list()] in ([first - 1], [first])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 511), st.integers(0, 255), st.booleans())
+def test_a_flipped_bit_of_a_tile(seq, bit, sealed):
+    """One bit of a stored tile flipped is TREE_DIVERGED at its entry, whether or not a signed root can tell."""
+    tiles = dict(SEALED.tiles)
+    raw = bytearray(tiles[0, seq // 256])
+    raw[seq % 256 * 32 + bit // 8] ^= 1 << bit % 8
+    tiles[0, seq // 256] = bytes(raw)
+    findings, _ = verify(Ledger(SEALED.rows, tiles, SEALED.seals if sealed else []))
+    assert [(each.code, each.seq) for each in findings.list()] == [(Code.TREE_DIVERGED, seq)]

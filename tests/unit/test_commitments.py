@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 import hashlib
 import hmac
 
 import pytest
 
 from otel_audit.errors import VerificationError
+from otel_audit.privacy import commitments
 from otel_audit.privacy.commitments import commit, new_opening, verify_commitment
 
 OPENING = bytes(range(32))
@@ -49,3 +51,9 @@ def test_openings_differ() -> None:
     """Two openings are 32 bytes each, and not the same."""
     assert len(new_opening()) == 32
     assert new_opening() != new_opening()
+
+
+def test_the_example_in_the_docstring_runs() -> None:
+    """The documented example is true."""
+    assert doctest.testmod(commitments).attempted == 1
+    assert doctest.testmod(commitments).failed == 0

@@ -79,6 +79,14 @@ def test_the_schema_url_kind_and_status_decide_nothing() -> None:
         assert span(CHAT, **fields).columns["event_type"] == "ai_call"
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_newer_attribute_counts(order: int) -> None:
+    """Where an old and a new attribute tell the same, the new one counts, whichever came first."""
+    attributes = [*CHAT.items(), ("gen_ai.system", "az.ai"), ("gen_ai.conversation.id", "c1"), ("session.id", "s1")]
+    columns = span(dict(attributes[::order])).columns
+    assert (columns["provider"], columns["conversation_id"]) == ("openai", "c1")
+
+
 def test_configuration_keeps_types() -> None:
     """Stated settings are JSON values: an int stays an int, a string has quotes. The model is not among them."""
     event = span({**CHAT, "gen_ai.request.temperature": 0, "gen_ai.request.top_p": 1.0, "gen_ai.request.seed": "7"})
@@ -148,7 +156,7 @@ def test_system_instructions_are_found_among_the_messages(gap: str) -> None:
     for _ in range(2):  # the second time from memory
         event = span({**CHAT, "gen_ai.input.messages": raw})
         assert json.loads(event.content["system_instructions"]) == system
-    late = json.dumps([*messages[::-1], {"role": "system", "parts": system}])
+    late = json.dumps([*messages[::-1], {"role": "system", "parts": system}], separators=("," + gap, ":" + gap))
     assert json.loads(span({**CHAT, "gen_ai.input.messages": late}).content["system_instructions"]) == [
         *system,
         *system,

@@ -339,3 +339,16 @@ def check_fields(wire: Any, ours: dict[str, str], name: str, modules: tuple[Any,
             theirs = theirs or found
     expected = {f.name: f.number for f in theirs.DESCRIPTOR.fields if not f.name.endswith("strindex")}
     assert {f.name: f.number for f in wire.STRICT[name].DESCRIPTOR.fields} == expected
+
+
+@pytest.mark.parametrize("key_length", [0, 1, 127, 128, 200])
+def test_the_short_way_to_read_a_string_agrees_with_protobuf(key_length: int) -> None:
+    """A string attribute is read the same whether by our own reader or by protobuf, at every length of length."""
+    from otel_audit.conventions.record import read_attributes
+
+    for length in (0, 1, 118, 119, 120, 124, 125, 126, 127, 128, 129, 255, 256, 16_379, 16_380, 16_383, 16_384, 70_000):
+        pair = KeyValue(key="k" * key_length, value=AnyValue(string_value="é" * (length // 2) + "x" * (length % 2)))
+        damage: list[str] = []
+        (entry,) = read_attributes([pair.SerializeToString()], damage)
+        assert entry[:2] == (pair.key, pair.value.string_value)
+        assert damage == []

@@ -207,7 +207,7 @@ class RootChecker:
         branch_root = self._branch.tree.root() if self._branch else None
         is_sealed = False
         for seal in self._group:
-            if True:
+            if seal.root_hash == root:
                 is_sealed = True
                 self.sealed_size = seal.size
                 if seal.anchored:

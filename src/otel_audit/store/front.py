@@ -12,7 +12,8 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Generator
 from functools import partial
 from io import BytesIO
 from typing import Any, Final, TypeVar
@@ -171,21 +172,24 @@ class _Front:
         except TimeoutError as exc:
             work.close()
             raise Refused("Too many simultaneous queries. Try again in a moment", TOO_MANY_QUERIES) from exc
+        working = asyncio.ensure_future(work)
+        leaving = asyncio.ensure_future(_disconnected(receive))
         try:
-            working = asyncio.ensure_future(work)
-            leaving = asyncio.ensure_future(_disconnected(receive))
             await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            answer.gone = leaving.done() and not working.done()
+            answer.gone = not working.done()
             while not working.done():
                 await self._in_thread(partial(self._cancel, mark))
                 await asyncio.wait({working}, timeout=_CANCEL_AGAIN_SECONDS)
-            leaving.cancel()
-            if not answer.gone:
-                working.result()
-            else:
+            if answer.gone:
                 working.exception()  # nobody is there to hear it
+            else:
+                working.result()
         finally:
+            leaving.cancel()
             self._running.release()
+            if not working.done():  # the server stops
+                working.cancel()
+                await self._in_thread(partial(self._cancel, mark))
 
     async def _work(self, call: Call, mark: str, answer: _Answer) -> None:
         if call.may_write and (insert := _insert_of(call)) is not None:
@@ -198,12 +202,12 @@ class _Front:
             raise Refused(f"Database {database[:40]} does not exist", _UNKNOWN_DATABASE)
         if statement.reads:
             chunks = self._rows(statement, call, mark)
-            await answer.stream(chunks, statement.format or _default_format(call), call, self._in_thread)
+            await answer.stream(_Pieces(chunks), statement.format or _default_format(call), call, self._in_thread)
             return
         fmt, body = await self._in_thread(partial(self._command, f"{mark} {statement.text}", call))
         await answer.whole(200, body, {"X-ClickHouse-Format": fmt} if fmt else {})
 
-    def _rows(self, statement: Statement, call: Call, mark: str) -> Iterator[bytes]:
+    def _rows(self, statement: Statement, call: Call, mark: str) -> Generator[bytes]:
         fmt = statement.format or _default_format(call)
         settings = dict(call.settings)
         streamed = statement.streams and fmt.lower() in _STREAMED
@@ -248,6 +252,24 @@ class _Front:
         return await anyio.to_thread.run_sync(call, limiter=self._threads)
 
 
+class _Pieces:
+    """A result, made piece by piece in whatever thread asks. Closing waits for a piece that is being made."""
+
+    def __init__(self, pieces: Generator[bytes]) -> None:
+        self._pieces = pieces
+        self._lock = threading.Lock()
+
+    def next(self) -> bytes:
+        """Return the next piece, or nothing at the end."""
+        with self._lock:
+            return next(self._pieces, b"")
+
+    def close(self) -> None:
+        """Give the client back; in the middle of the result, discard it."""
+        with self._lock:
+            self._pieces.close()
+
+
 class _Answer:
     """One HTTP answer. ``gone`` is set when the client has left: the rest is not made any more."""
 
@@ -270,15 +292,14 @@ class _Answer:
 
     async def stream(
         self,
-        chunks: Iterator[bytes],
+        pieces: _Pieces,
         fmt: str,
         call: Call,
-        in_thread: Callable[[Callable[[], bytes]], Any],
+        in_thread: Callable[[Callable[[], Any]], Any],
     ) -> None:
-        """Send ``chunks``. An error before the first becomes an error answer, a later one the exception block."""
-        close: Any = getattr(chunks, "close", None)
+        """Send ``pieces``. An error before the first becomes an error answer, a later one the exception block."""
         try:
-            chunk = await in_thread(partial(next, chunks, b""))
+            chunk = await in_thread(pieces.next)
             tag = secrets.token_hex(8)
             compressor = call.compressor()
             headers = {"X-ClickHouse-Format": fmt, "X-ClickHouse-Exception-Tag": tag}
@@ -289,7 +310,7 @@ class _Answer:
             while chunk and not self.gone:
                 await self._more(compressor.compress(chunk) if compressor else chunk)
                 try:
-                    chunk = await in_thread(partial(next, chunks, b""))
+                    chunk = await in_thread(pieces.next)
                 except StoreError as exc:
                     failed, chunk = exc, exception_block(tag, error_text(_code(exc), str(exc.__cause__ or exc)))
                     await self._more(compressor.compress(chunk) if compressor else chunk)
@@ -300,7 +321,7 @@ class _Answer:
                 raise _CutOff from failed
             await self._send({"type": "http.response.body", "body": b""})
         finally:
-            await in_thread(close)
+            await in_thread(pieces.close)
 
     async def _start(self, status: int, headers: dict[str, str]) -> None:
         common = {
