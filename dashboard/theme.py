@@ -14,7 +14,7 @@ LIGHT: Final = {
     "created": "#475569", "created-soft": "#f1f4f8", "ai": "#6d28d9", "ai-soft": "#f3eefe",
     "review": "#1d4ed8", "review-soft": "#ebf1ff", "escalation": "#9a4a00", "escalation-soft": "#fff3e0",
     "resolution": "#04694e", "resolution-soft": "#e6f6f0", "access": "#8792a3", "access-soft": "#f1f4f8",
-    "problem": "#b3261e", "problem-soft": "#fdecea",
+    "tool": "#a3217a", "tool-soft": "#fbeaf5", "problem": "#b3261e", "problem-soft": "#fdecea",
     "ins": "#04563f", "ins-soft": "#d9f5e5", "del": "#8f1d18", "del-soft": "#fde2e1",
 }  # fmt: skip
 DARK: Final = {
@@ -22,7 +22,7 @@ DARK: Final = {
     "created": "#a9b6c8", "created-soft": "#1e2632", "ai": "#c4a8ff", "ai-soft": "#2a2140",
     "review": "#9cbcff", "review-soft": "#1b2847", "escalation": "#ffc27a", "escalation-soft": "#3a2a12",
     "resolution": "#7fe0bd", "resolution-soft": "#123327", "access": "#6f7c90", "access-soft": "#1e2632",
-    "problem": "#ff9c94", "problem-soft": "#43201f",
+    "tool": "#f0a3d6", "tool-soft": "#3a1c30", "problem": "#ff9c94", "problem-soft": "#43201f",
     "ins": "#9ff0cd", "ins-soft": "#123a29", "del": "#ffb3ad", "del-soft": "#43201f",
 }  # fmt: skip
 # Streamlit writes white on a primary button, which is too little contrast on the light blue of the dark theme.

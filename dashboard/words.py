@@ -35,7 +35,7 @@ _KINDS: Final[dict[str, Kind]] = {
     EventType.ESCALATION: Kind("Escalation", "north_east", "escalation", "orange"),
     EventType.RESOLUTION: Kind("Resolution", "task_alt", "resolution", "green"),
     EventType.ACCESS: Kind("Access", "visibility", "access", "gray"),
-    EventType.TOOL_CALL: Kind("Tool call", "build", "ai", "violet"),
+    EventType.TOOL_CALL: Kind("Tool call", "build", "tool", "violet"),
     EventType.EVALUATION: Kind("Evaluation", "grading", "ai", "violet"),
     EventType.LOG_REVIEW: Kind("Log review", "fact_check", "review", "blue"),
     EventType.LOSS: Kind("Loss", "warning", "problem", "red"),

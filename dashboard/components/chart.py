@@ -40,7 +40,7 @@ def event_bars(bars: Sequence[dict[str, Any]], step_seconds: int) -> None:
         gridColor=colours["line"],
         domain=False,
         ticks=False,
-        format="~s",
+        format=",",
     )
     drawing = (
         alt.Chart(data)

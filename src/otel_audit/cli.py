@@ -48,6 +48,15 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of our output went away (`| head`): not an error, and nothing more to say to it.
+            # Caught here, because click itself would make it exit code 1, which means "found a problem".
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="otel-audit")
@@ -121,7 +130,3 @@ def main() -> None:
     except AuditError as exc:
         click.echo(f"otel-audit: {exc}", err=True)
         raise SystemExit(EXIT_COULD_NOT) from exc
-    except BrokenPipeError as exc:
-        # The reader of our output went away (`| head`): not an error, and nothing more to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from exc

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-
-expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
+from playwright.sync_api import expect
 
 from otel_audit.errors import StoreError
 from otel_audit.model import Filter

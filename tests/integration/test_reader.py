@@ -8,8 +8,9 @@ from otel_audit.errors import ConfigError
 from otel_audit.ledger.schema import STORED_COLUMNS
 from otel_audit.model import Filter
 from otel_audit.store import reader as reader_module
-from otel_audit.store.database import Database
+from otel_audit.store.database import Database, Role, open_server
 from otel_audit.store.filters import content_condition
+from otel_audit.store.front import serve_front
 from otel_audit.store.reader import FACETS, SUMMARY_COLUMNS, Reader
 from otel_audit.store.sql_text import sql, sql_blocks
 from tests.integration.ledger_rows import SECOND, T0, LedgerRows
@@ -360,3 +361,21 @@ def test_look_ups_use_an_index(database: Database, statement: str, parameters: d
     with database.client() as client:
         plan = client.query(f"EXPLAIN indexes = 1 {text}", parameters=parameters)
     assert index in "\n".join(line for (line,) in plan.result_rows)
+
+
+def test_reading_through_the_front_is_the_same(database: Database, reader: Reader) -> None:
+    """Read over HTTP, as while `up` runs, a ledger is the same, also where thousands of picked entries are asked for."""
+    ledger = LedgerRows()
+    for index in range(9000):
+        ledger.add("review" if index % 2 else "span", task_id=HOSTILE, decision="approved" if index % 3 else "rejected")
+    ledger.write(database)
+    where = Filter(event_type=["review"], text="drop")
+    with serve_front(database, "token") as front:
+        remote_database = open_server(f"http://reader:token@127.0.0.1:{front.port}/audit", Role.READER)
+        with remote_database:
+            remote = Reader(remote_database)
+            assert remote.count(where) == reader.count(where)
+            assert remote.page(where) == reader.page(where)
+            blocks = list(remote.stream(where))
+    assert [len(block) for block in blocks] == [2048, 2048, 404]
+    assert [row for block in blocks for row in block] == _streamed(reader, where)

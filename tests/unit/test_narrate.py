@@ -95,9 +95,21 @@ def test_every_type_can_be_told_from_an_empty_row(event_type: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(None, ""), (float("nan"), ""), (float("inf"), ""), (0, "0 ms"), (0.9996, "1 s"), (1.44, "1.4 s"), (2.96, "3 s"), (59.6, "1 min"),
-     (61, "1 min 1 s"), (3600, "1 h"), (86_400 * 3, "3 d"), (-5, "-5 s")],
-)  # fmt: skip
+    [
+        (None, ""),
+        (float("nan"), ""),
+        (float("inf"), ""),
+        (0, "0 ms"),
+        (0.9996, "1 s"),
+        (1.44, "1.4 s"),
+        (2.96, "3 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (86_400 * 3, "3 d"),
+        (-5, "-5 s"),
+    ],
+)
 def test_durations(seconds: float | None, words: str) -> None:
     """A duration is told in at most two units; what is unknown is not told."""
     assert duration_words(seconds) == words
@@ -118,7 +130,8 @@ def test_verdict_tells_the_whole_story_in_a_sentence() -> None:
         "and u_7 resolved it as approved with changes. 14 min from first to last event."
     )
     assert verdict([rows[1], event("ai_call", 2, 3, request_model="b", status="error")]) == (
-        "gpt-4o-mini and b answered 2 times (1 of 2 calls failed), and no review is recorded. 7 s from first to last event."
+        "gpt-4o-mini and b answered 2 times (1 of 2 calls failed), and no review is recorded. "
+        "7 s from first to last event."
     )
     assert verdict([event("review", reviewer_id="u")]) == "u reviewed the AI draft, and no resolution is recorded."
     assert verdict([event("span")]) == "No review is recorded."
@@ -226,7 +239,7 @@ def test_trace_is_a_tree_with_every_entry_once() -> None:
     assert lines[1].startswith("7 entries from gw, ai, (no service name); 2 s, 1 error.")
     tree = [line[15:] for line in lines[3:10]]
     assert tree == [
-        "gw: root (null)".removesuffix(" (null)"),
+        "gw: root",
         "  ai: m failed: an error",
         "    a service logged noted",
         "  a service: same id",
@@ -246,5 +259,5 @@ def test_a_deep_trace_is_shown() -> None:
 def test_a_table_fits_and_can_not_drive_the_terminal() -> None:
     """Lines of the table fit the width, and control characters of the data never reach the terminal."""
     lines = entry_table([event("review", task_id="t" * 99, reviewer_id="u" * 200), event("span")], width=80)
-    assert [len(line) <= 80 for line in lines[1:]] == [False, True] or all(len(line) <= 80 for line in lines)
+    assert max(map(len, lines)) <= 80
     assert printable("a\x1b]0;x\x07\x9b\u202eb\n") == "a\\x1b]0;x\\x07\\x9b\\u202eb\\n"

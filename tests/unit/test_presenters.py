@@ -4,6 +4,7 @@ import formats
 import links
 import presenters
 import pytest
+import theme
 import words
 
 from otel_audit.errors import MalformedInput
@@ -127,6 +128,7 @@ def test_every_event_type_has_a_look_and_a_sentence():
     """No event type of the model is without label, icon and headline, nor is one from the future."""
     for name in [*EventType, "something.new"]:
         kind = words.kind_of(name)
+        assert {kind.tone, f"{kind.tone}-soft"} <= theme.LIGHT.keys() & theme.DARK.keys()
         assert kind.label
         assert kind.icon
         assert words.headline(row(event_type=name))

@@ -36,7 +36,6 @@ class Contents:
         texts = self._texts({(row["origin"], row["seq"]): row["content_commitments"] for row in rows})
         for row in rows:
             row["content"] = texts.get((row["origin"], row["seq"]), {})
-            row["content_from"] = {}
         self._join_logs([row for row in rows if _lacks_texts(row)])
         return rows
 

@@ -212,7 +212,7 @@ class Reader:
         rows = self._rows(sql(statement).replace("/*columns*/", columns), parameters)
         for row in rows:
             row["content_commitments"] = {name: value.hex() for name, value in row["content"].items()}
-            row["content"] = {}
+            row["content"], row["content_from"] = {}, {}
         return rows
 
     def _filtered(self, statement: str, where: Filter, columns: str = "", **parameters: Any) -> list[Row]:
