@@ -165,9 +165,7 @@ def main() -> int:
             return 50_000 / (time.perf_counter() - started)
 
         rate, limit = median_of(options.runs, verify), median_of(options.runs, sha256)
-        print(
-            f"verify  {rate:,.0f} entries/s with texts   limit (SHA-256 of 1 KB) {limit:,.0f}   {rate / limit:.3f}"
-        )
+        print(f"verify  {rate:,.0f} entries/s with texts   limit (SHA-256 of 1 KB) {limit:,.0f}   {rate / limit:.3f}")
         database.close()
         receiver.stop()
     return 0

@@ -102,7 +102,7 @@ def test_a_crash_between_two_runs_loses_only_an_unacknowledged_suffix():
     ledger = Ledger(lambda name, number: "not persisted" if (name, number) == ("append_entries", 1) else None)
     ledger.sequencer.start()
     with pytest.raises(StoreUnavailable):
-        ledger.sequencer.submit([event(1, "a"), event(2, "b"), event(3, "a")]).result(10)
+        ledger.sequencer.submit([event(1, "soc2"), event(2, "hipaa"), event(3, "soc2")]).result(10)
     assert len(ledger.memory.hashes) == 2
     receipts = ledger.sequencer.submit([event(4)]).result(10)
     ledger.sequencer.close()
@@ -201,7 +201,9 @@ def test_twins_in_one_group_are_one_entry_and_conflicts_are_remarked():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["a", "b"]), st.text(max_size=8)), max_size=60))
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["standard", "hipaa"]), st.text(max_size=8)), max_size=60)
+)
 def test_any_events_make_a_sound_chain(rows):
     """Any mix of classes, texts and repeated ids gives contiguous entries that the oracle can walk."""
     ledger = Ledger(clock=FixedClock(1))
@@ -218,3 +220,10 @@ def test_the_encoding_of_an_entry_is_position_then_event():
     encoding = encode_entry(origin_prefix(ORIGIN), 0, genesis_hash(ORIGIN), 7, prepared.encoded)
     assert encoding.endswith(prepared.encoded)
     assert encoding.startswith(b"\x01\x00" + bytes([len(ORIGIN)]) + ORIGIN.encode())
+
+
+def test_a_producer_does_not_make_partitions():
+    """An unknown retention class is kept as standard, with a remark."""
+    prepared = prepare(event(1, "forever"))
+    assert prepared.retention_class == "standard"
+    assert prepared.event.columns["remarks"] == ("unknown_retention_class",)

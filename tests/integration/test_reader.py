@@ -364,7 +364,7 @@ def test_look_ups_use_an_index(database: Database, statement: str, parameters: d
 
 
 def test_reading_through_the_front_is_the_same(database: Database, reader: Reader) -> None:
-    """Read over HTTP, as while `up` runs, a ledger is the same, also where thousands of picked entries are asked for."""
+    """Read over HTTP, as while `up` runs, a ledger is the same, also for thousands of picked entries."""
     ledger = LedgerRows()
     for index in range(9000):
         ledger.add("review" if index % 2 else "span", task_id=HOSTILE, decision="approved" if index % 3 else "rejected")

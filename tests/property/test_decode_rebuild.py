@@ -199,14 +199,14 @@ def check(body: bytes, kind: str) -> None:
                 assert len(value.encode()) <= 256
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(trace_requests())
 def test_any_span_can_be_rebuilt(body: bytes) -> None:
     """Each span OTLP allows is rebuilt, byte for byte, from the columns and content of its event."""
     check(body, "traces")
 
 
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(log_requests())
 def test_any_log_record_can_be_rebuilt(body: bytes) -> None:
     """Each log record OTLP allows is rebuilt, byte for byte, from the columns and content of its event."""

@@ -88,6 +88,28 @@ def test_a_writer_reaches_no_files_either(text: str) -> None:
         read(text, may_write=True)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO t FORMAT TSV\na\n\nTRUNCATE TABLE t",
+        "INSERT INTO t VALUES (1)",
+        "INSERT INTO audit.t (a, b) SETTINGS x = 1 FORMAT CSV\n1",
+        "WITH 1 AS x INSERT INTO t FORMAT CSV\n1",
+        "EXPLAIN INSERT INTO t SELECT 1",
+    ],
+)
+def test_rows_inside_the_text_are_refused(text: str) -> None:
+    """A writer's rows come as Native or RowBinary data or from a SELECT, never in the text of the statement."""
+    with pytest.raises(Refused, match="Rows can be inserted"):
+        read(text, may_write=True)
+
+
+@pytest.mark.parametrize("text", ["INSERT INTO t SELECT 1", "insert into audit.`t` (a, b) with 1 as x select x, x"])
+def test_insert_from_select_passes(text: str) -> None:
+    """A writer may insert the result of a query."""
+    assert not read(text, may_write=True).reads
+
+
 def test_format_and_settings_are_placed() -> None:
     """Settings go before the format, so that the engine streams it; values are quoted."""
     statement = read("SELECT 1 -- one\n FORMAT Native ;")

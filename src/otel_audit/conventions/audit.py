@@ -79,7 +79,8 @@ def apply(record: Record, draft: Draft) -> None:
     columns = draft.columns
     columns["event_type"] = told
     if told in _BY_PERSON:
-        draft.fall_back("reviewer_id", (semconv.AUDIT_ESCALATION_FROM, semconv.AUDIT_ACTOR_ID))
+        person = (semconv.AUDIT_ACTOR_ID,) if columns.get("actor_type", "user") == "user" else ()
+        draft.fall_back("reviewer_id", (semconv.AUDIT_ESCALATION_FROM, *person))
         if "actor_id" not in columns and "reviewer_id" in columns:
             columns["actor_id"] = columns["reviewer_id"]
             columns.setdefault("actor_type", "user")

@@ -17,6 +17,8 @@ from otel_audit.store.writer import KnownEvent
 
 CAPTURE_POLICY: Final = "full/1"  # texts are kept whole, apart from the ledger; other policies come with the redactor
 DEFAULT_RETENTION_CLASS: Final = "standard"
+# A class is a partition of the store: producers choose among these, they do not make new ones.
+RETENTION_CLASSES: Final = frozenset({DEFAULT_RETENTION_CLASS, "eu_ai_act", "soc2", "hipaa"})
 _OPENING_SIZE: Final = 32
 # What the receiver adds is not part of a record's identity: a retry may get other remarks.
 _RECEIVER_COLUMNS: Final = frozenset({"remarks", "capture_policy", "duplicate_of", "convention", "content"})
@@ -52,7 +54,9 @@ class PreparedEvent:
 def prepare(event: AuditEvent) -> PreparedEvent:
     """Commit to the event's texts and encode it. Raises MalformedInput for a value its column can't hold."""
     columns = event.columns
-    columns.setdefault("retention_class", DEFAULT_RETENTION_CLASS)
+    if columns.setdefault("retention_class", DEFAULT_RETENTION_CLASS) not in RETENTION_CLASSES:
+        columns["retention_class"] = DEFAULT_RETENTION_CLASS
+        columns["remarks"] = (*columns.get("remarks", ()), "unknown_retention_class")
     columns.setdefault("capture_policy", CAPTURE_POLICY)
     texts = []
     for name, value in event.content.items():

@@ -55,9 +55,11 @@ class Database:
         """Lend a client whose database is ``audit``.
 
         Let exceptions leave the block: after any of them the client is closed and never lent again, because the
-        embedded engine may answer its next query with rows of the one that failed. Read a stream to its end
-        inside the block, or close it there. The driver's errors come out as ours: StoreUnavailable when the
-        database did not answer (retry), else StoreError with the engine's message; ``__cause__`` has the code.
+        embedded engine may answer its next query with rows of the one that failed. Read results inside the block
+        (over HTTP they are read only when asked for), and a stream to its end, or close it there.
+
+        The driver's errors come out as ours: StoreUnavailable when the database did not answer (retry), else
+        StoreError with the engine's message; ``__cause__`` has the code.
         """
         lent = self._take()
         try:

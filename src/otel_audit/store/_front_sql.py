@@ -88,6 +88,7 @@ def read_statement(text: str, refused_functions: Collection[str], *, may_write: 
     reads = first.kind is TokenKind.WORD and first.upper in _READING
     if not reads and not may_write:
         raise Refused(f"{first.text[:40]}: only {', '.join(sorted(_READING))} may be run here", READONLY)
+    _check_no_inline_rows(found)
     fmt = None
     if len(found) > 2 and found[-2].upper == "FORMAT" and found[-1].kind is TokenKind.WORD:
         fmt = found[-1].text
@@ -110,6 +111,22 @@ def check_setting_name(name: str) -> None:
     """Raise Refused for what is not a setting name."""
     if not _SETTING_NAME.fullmatch(name):
         raise Refused(f"Invalid setting name {name[:40]!r}", SYNTAX_ERROR)
+
+
+def _check_no_inline_rows(found: list[Token]) -> None:
+    """Refuse rows inside the text: the engine takes what follows a blank line in them for SQL."""
+    inserts = [at for at, token in enumerate(found) if token.upper == "INSERT" and token.kind is TokenKind.WORD]
+    if not inserts:
+        return
+    rest = [token for token in found[inserts[0] + 1 :] if token.upper not in {"INTO", "TABLE"}]
+    while len(rest) > 2 and rest[1].text == ".":
+        del rest[:2]
+    del rest[:1]  # the table's name
+    if rest and rest[0].text == "(":
+        closing = next((at for at, token in enumerate(rest) if token.text == ")"), len(rest))
+        del rest[: closing + 1]
+    if inserts != [0] or not rest or rest[0].upper not in _STREAMING:
+        raise Refused("Rows can be inserted from a SELECT, or sent as Native or RowBinary data", SYNTAX_ERROR)
 
 
 def _check_outside_access(found: list[Token], refused_functions: Collection[str]) -> None:

@@ -61,6 +61,7 @@ _MAX_RUNNING: Final = 16
 _MAX_WAIT_SECONDS: Final = 30.0
 _CANCEL_AGAIN_SECONDS: Final = 0.5
 _STREAMED: Final = {name.lower() for name in ("Native", "RowBinary", "JSONEachRow", "CSV", "TSV", "TabSeparated")}
+_TELLS_ERRORS: Final = "native"  # the driver looks for the exception block in this format
 # Other formats have a frame around the whole result, and SHOW and the like are small: made in memory.
 _WHOLE_RESULT_LIMITS: Final = {"max_result_bytes": str(64 << 20), "result_overflow_mode": "throw"}
 _UNKNOWN_DATABASE: Final = 81
@@ -97,7 +98,7 @@ async def _ping(_: Request) -> PlainTextResponse:
 
 
 class _CutOff(Exception):
-    """Ends an answer without its last chunk, so that readers of raw bytes notice too."""
+    """Ends an answer without its last chunk, so that those who read it as bytes notice the error, too."""
 
 
 class _Front:
@@ -317,7 +318,7 @@ class _Answer:
                     break
             if compressor:
                 await self._more(compressor.flush())
-            if failed is not None:
+            if failed is not None and fmt.lower() != _TELLS_ERRORS:
                 raise _CutOff from failed
             await self._send({"type": "http.response.body", "body": b""})
         finally:

@@ -106,8 +106,8 @@ def require_current(database: Database) -> None:
     if missing := pending(database):
         names = ", ".join(migration.file_name for migration in missing)
         raise ConfigError(
-            f"{database.place}: its schema is not current (missing: {names}). Run otel-audit init once, with the "
-            "rights of the owner (embedded) or of the admin role (server)."
+            f"{database.place}: its schema is not current (missing: {names}). Start `otel-audit up` (embedded) "
+            "or `otel-audit serve --url` (server) once with rights to create tables: it migrates."
         )
 
 

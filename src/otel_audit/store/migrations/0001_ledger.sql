@@ -93,7 +93,7 @@ CREATE TABLE IF NOT EXISTS audit_entries
 ENGINE = MergeTree
 PARTITION BY (retention_class, toYYYYMM(recorded_at))
 ORDER BY (origin, seq)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, merge_selector_base = 10;
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, merge_selector_base = 10, min_bytes_for_wide_part = 67108864;
 
 -- Texts, apart from the ledger so that they can be erased. An entry's `content` column commits to each;
 -- a row whose commitment no entry has is an orphan of an insert that failed, and is harmless.
