@@ -305,7 +305,7 @@ def test_as_a_server(front: ThreadedServer, database: Database) -> None:
 
 def test_a_new_database(front: ThreadedServer) -> None:
     """ADMIN makes the database that the URL names; others are told that it has no schema."""
-    with pytest.raises(ConfigError, match="otel-audit init"):
+    with pytest.raises(ConfigError, match="schema is not current"):
         open_server(url(front, WRITE, "fresh"), Role.WRITER)
     with open_server(url(front, WRITE, "fresh"), Role.ADMIN) as admin:
         try:

@@ -63,7 +63,7 @@ def test_opening_to_write_migrates(data_folder: DataFolder) -> None:
 
 
 def test_a_reader_does_not_migrate(data_folder: DataFolder) -> None:
-    """A READER of a folder without the current schema is told to run init."""
+    """A READER of a folder without the current schema is told who migrates."""
     open_embedded(data_folder, Role.ADMIN).close()
-    with pytest.raises(ConfigError, match=r"0001_ledger\.sql.*otel-audit init"):
+    with pytest.raises(ConfigError, match=r"missing: 0001_ledger\.sql.*otel-audit up"):
         open_embedded(data_folder, Role.READER)

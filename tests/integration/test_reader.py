@@ -124,7 +124,9 @@ def test_text_finds_whole_words_phrases_and_ids(database: Database, reader: Read
     ledger.add(
         "ai_call",
         task_id="TSK-20261105-0001",
-        content={"input": json.dumps([{"role": "user", "content": "The payslip\nHello is 4 months old. Größe ÄRGER"}])},
+        content={
+            "input": json.dumps([{"role": "user", "content": "The payslip\nHello is 4 months old. Größe ÄRGER\nnow"}])
+        },
     )
     ledger.add(
         "review", reviewer_id="u_7", task_id="TSK-20261106-0002", content={"rationale": "100% policy_x ärger 你好世界"}
@@ -138,6 +140,7 @@ def test_text_finds_whole_words_phrases_and_ids(database: Database, reader: Read
         "payslip policy_x": [],
         "hello": [0],  # behind \n in JSON
         "old": [0],
+        "now": [0],  # short, and behind \n in JSON
         "lo": [],  # a short word is a whole word
         "TSK-2026110": [1, 0],
         "tsk-20261105": [0],
@@ -228,6 +231,7 @@ def test_an_ai_call_takes_texts_from_the_log_records_of_its_span(database: Datab
     assert streamed[5]["content"] == {}
     assert _seqs(reader.page(Filter(text="zebra", event_type=["ai_call"]))) == [1]
     assert _seqs(_streamed(reader, Filter(text="zebra"))) == [0, 1]
+    assert _seqs(reader.page(Filter(text='"no convention"'))) == [4]
 
 
 def test_a_task_is_told_in_order(database: Database, reader: Reader) -> None:

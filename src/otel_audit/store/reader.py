@@ -184,7 +184,7 @@ class Reader:
         extents = self._rows(sql("reader_ledgers"), {})
         if not extents:
             return
-        if False:
+        if not where.sizes:
             where = replace(where, sizes=tuple((row["origin"], row["last_seq"] + 1) for row in extents))
         after: tuple[str, int] = ("", -1)
         left = limit
