@@ -111,7 +111,7 @@ def _end_of_comment(text: str, start: int) -> int:
     """Comments nest in ClickHouse."""
     depth = 0
     for mark in re.compile(r"/\*|\*/").finditer(text, start):
-        depth = 1 if mark.group() == "/*" else -1
+        depth += 1 if mark.group() == "/*" else -1
         if depth == 0:
             return mark.end()
     raise MalformedInput(f"SQL: the comment at character {start} is not closed")

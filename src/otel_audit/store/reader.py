@@ -224,7 +224,7 @@ class Reader:
         with self._database.client() as client:
             result = client.query(statement, parameters=parameters)
         names = result.column_names
-        return [dict(zip(names, values, strict=True)) for values in result.result_rows]
+        return [dict(zip(names, values, strict=True)) for values in zip(*result.result_columns, strict=True)]
 
 
 def _contiguous(seqs: Sequence[int]) -> bool:
