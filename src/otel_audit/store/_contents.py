@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 from otel_audit.model import EventType
 from otel_audit.store.sql_text import sql
 
 _Query = Callable[[str, dict[str, Any]], list[dict[str, Any]]]
-_Row = dict[str, Any]
 _Key = tuple[str, int]
 
 # What a GenAI log record may carry for the AI call of its span.
@@ -20,26 +20,45 @@ _SEQS_AT_ONCE: Final = 2048  # they travel in the request's URL, which servers l
 _TRACES_AT_ONCE: Final = 500
 
 
+class EntryKey(NamedTuple):
+    """What is needed of an entry to find its texts. ``commitments`` is its column ``content``."""
+
+    origin: str
+    seq: int
+    event_type: str
+    trace_id: str
+    span_id: str
+    commitments: dict[str, bytes]
+
+
+@dataclass(slots=True)
+class Texts:
+    """The texts of one entry by name, and which entries commit to those that it does not commit to itself."""
+
+    content: dict[str, str] = field(default_factory=dict)
+    joined_from: dict[str, str] = field(default_factory=dict)
+
+
 class Contents:
-    """Fills ``row["content"]`` from ``audit_content``, counting only texts that the entry commits to."""
+    """Finds texts in ``audit_content``, counting only those that an entry commits to."""
 
     def __init__(self, query: _Query) -> None:
         self._query = query
 
-    def attach(self, rows: list[_Row]) -> list[_Row]:
-        """Fill in the texts of ``rows`` and return them.
+    def of(self, entries: Iterable[EntryKey]) -> dict[_Key, Texts]:
+        """Return the texts of those ``entries`` that have any, by (origin, seq).
 
         A text whose commitment is not the entry's is an orphan of an insert that failed, and no part
         of the record. An AI call without input or output takes them from the GenAI log records of
-        its span; ``content_from`` then says which entries commit to them: {name: "origin#seq ..."}.
+        its span; ``joined_from`` then says which entries commit to them: {name: "origin#seq ..."}.
         """
-        texts = self._texts({(row["origin"], row["seq"]): row["content_commitments"] for row in rows})
-        for row in rows:
-            row["content"] = texts.get((row["origin"], row["seq"]), {})
-        self._join_logs([row for row in rows if _lacks_texts(row)])
-        return rows
+        entries = list(entries)
+        own = self._texts({(entry.origin, entry.seq): entry.commitments for entry in entries})
+        found = {key: Texts(content) for key, content in own.items()}
+        self._join_logs([entry for entry in entries if _lacks_texts(entry)], found)
+        return found
 
-    def _texts(self, commitments: dict[_Key, dict[str, str]]) -> dict[_Key, dict[str, str]]:
+    def _texts(self, commitments: dict[_Key, dict[str, bytes]]) -> dict[_Key, dict[str, str]]:
         """{name: text} of each entry that commits to any."""
         seqs_by_origin: dict[str, list[int]] = defaultdict(list)
         for (origin, seq), names in commitments.items():
@@ -49,12 +68,12 @@ class Contents:
         for origin, seqs in seqs_by_origin.items():
             for record in self._records(origin, sorted(seqs)):
                 key, name = (origin, record["seq"]), record["name"]
-                if commitments[key].get(name) == record["commitment"].hex():
+                if commitments[key].get(name) == record["commitment"]:
                     texts[key][name] = record["value"]
         # In the order of the commitments, which is the order of the record.
         return {key: {name: found[name] for name in commitments[key] if name in found} for key, found in texts.items()}
 
-    def _records(self, origin: str, seqs: Sequence[int]) -> Iterator[_Row]:
+    def _records(self, origin: str, seqs: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Records of audit_content at ascending ``seqs``."""
         if 2 * len(seqs) > seqs[-1] - seqs[0]:
             wanted = frozenset(seqs)
@@ -65,9 +84,9 @@ class Contents:
             extent = {"origin": origin, "first": piece[0], "last": piece[-1]}
             yield from self._query(sql("reader_content_picked"), {**extent, "seqs": list(piece)})
 
-    def _join_logs(self, calls: list[_Row]) -> None:
+    def _join_logs(self, calls: list[EntryKey], found: dict[_Key, Texts]) -> None:
         """Give AI calls the texts that came in GenAI log records of their span."""
-        by_span = {(row["trace_id"], row["span_id"]): row for row in calls}
+        by_span = {(call.trace_id, call.span_id): call for call in calls}
         traces = sorted({trace for trace, _ in by_span})
         for piece in _pieces(traces, _TRACES_AT_ONCE):
             logs = [
@@ -78,34 +97,35 @@ class Contents:
             texts = self._texts(
                 {
                     (log["origin"], log["seq"]): {
-                        name: value.hex() for name, value in log["content"].items() if name in _GENAI_TEXTS
+                        name: commitment for name, commitment in log["content"].items() if name in _GENAI_TEXTS
                     }
                     for log in logs
                 }
             )
             for log in logs:
-                key = (log["origin"], log["seq"])
-                _give(by_span[log["trace_id"], log["span_id"]], key, texts.get(key, {}))
+                source = (log["origin"], log["seq"])
+                call = by_span[log["trace_id"], log["span_id"]]
+                _give(call, found.setdefault((call.origin, call.seq), Texts()), source, texts.get(source, {}))
 
 
-def _lacks_texts(row: _Row) -> bool:
+def _lacks_texts(entry: EntryKey) -> bool:
     return (
-        row["event_type"] == EventType.AI_CALL
-        and row["span_id"] != ""
-        and not {"input", "output"} <= row["content_commitments"].keys()
+        entry.event_type == EventType.AI_CALL
+        and entry.span_id != ""
+        and not {"input", "output"} <= entry.commitments.keys()
     )
 
 
-def _give(call: _Row, source: _Key, texts: dict[str, str]) -> None:
-    sources, content = call["content_from"], call["content"]
+def _give(call: EntryKey, to: Texts, source: _Key, texts: dict[str, str]) -> None:
+    place = f"{source[0]}#{source[1]}"
     for name, text in texts.items():
-        if name in call["content_commitments"]:
+        if name in call.commitments:
             continue  # the call has its own, even when it was erased
-        place = f"{source[0]}#{source[1]}"
-        if name in sources:
-            sources[name], content[name] = f"{sources[name]} {place}", _joined(content[name], text)
+        if name in to.joined_from:
+            to.joined_from[name] += f" {place}"
+            to.content[name] = _joined(to.content[name], text)
         else:
-            sources[name], content[name] = place, text
+            to.joined_from[name], to.content[name] = place, text
 
 
 def _joined(earlier: str, later: str) -> str:

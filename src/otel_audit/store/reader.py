@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, starmap
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError
 from otel_audit.model import Filter
-from otel_audit.store._contents import Contents
+from otel_audit.store._contents import Contents, EntryKey, Texts
 from otel_audit.store.database import Database
 from otel_audit.store.filters import Parameters, conditions
 from otel_audit.store.sql_text import sql, sql_blocks
@@ -36,8 +36,9 @@ def columns_of(select_list: str) -> tuple[str, ...]:
 SUMMARY_COLUMNS: Final = columns_of(_COLUMNS["summary"])
 
 _KEYS_AT_ONCE: Final = 200_000  # 2 MB of keys; a filter is evaluated once for each of these
-_RANGE_ROWS: Final = 4096  # rows in memory at once
+_RANGE_ROWS: Final = 4096  # entries in memory at once
 _PICKED_ROWS: Final = 2048  # fewer: the keys travel in the request's URL, which servers limit
+_BLOCK_ROWS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +128,15 @@ class Reader:
 
     def task(self, task_id: str) -> list[Row]:
         """Return every entry of a task in the order of its story, with texts. Empty when there is none."""
-        return self._contents.attach(self._full("reader_task", task_id=task_id))
+        return self._full("reader_task", task_id=task_id)
 
     def trace(self, trace_id: str) -> list[Row]:
         """Return every entry of a trace by event_time, with texts. Empty when there is none."""
-        return self._contents.attach(self._full("reader_trace", trace_id=trace_id))
+        return self._full("reader_trace", trace_id=trace_id)
 
     def entry(self, origin: str, seq: int) -> Row | None:
         """Return one entry with its texts, None when the ledger has none at ``seq``."""
-        rows = self._contents.attach(self._full("reader_entry", origin=origin, seq=seq))
+        rows = self._full("reader_entry", origin=origin, seq=seq)
         return rows[0] if rows else None
 
     def stream(
@@ -150,8 +151,7 @@ class Reader:
         for keys in self._keys(where, limit):
             for origin, group in groupby(keys, key=lambda key: key[0]):
                 for seqs in _slices([seq for _, seq in group]):
-                    rows = self._at(origin, seqs, columns)
-                    yield self._contents.attach(rows) if with_content else rows
+                    yield from self._entries(*self._at(origin, seqs), columns, with_content=with_content)
 
     def ledgers(self) -> list[LedgerState]:
         """Return the state of each ledger in the store, by origin."""
@@ -198,22 +198,29 @@ class Reader:
             after = (rows[-1]["origin"], rows[-1]["seq"])
             left = None if left is None else left - len(rows)
 
-    def _at(self, origin: str, seqs: Sequence[int], columns: str) -> list[Row]:
-        """Return the entries at ``seqs`` (ascending)."""
+    def _at(self, origin: str, seqs: Sequence[int]) -> tuple[str, Parameters]:
+        """Return the statement and parameters that read the entries at ``seqs`` (ascending)."""
         where: Parameters = {"origin": origin, "first": seqs[0], "last": seqs[-1]}
         if _contiguous(seqs):
-            return self._entries("reader_range", columns, where)
-        return self._entries("reader_picked", columns, where | {"seqs": list(seqs)})
+            return "reader_range", where
+        return "reader_picked", where | {"seqs": list(seqs)}
 
     def _full(self, statement: str, **parameters: Any) -> list[Row]:
-        return self._entries(statement, _FULL, parameters)
+        return [row for rows in self._entries(statement, parameters, _FULL, with_content=True) for row in rows]
 
-    def _entries(self, statement: str, columns: str, parameters: Parameters) -> list[Row]:
-        rows = self._rows(sql(statement).replace("/*columns*/", columns), parameters)
-        for row in rows:
-            row["content_commitments"] = {name: value.hex() for name, value in row["content"].items()}
-            row["content"], row["content_from"] = {}, {}
-        return rows
+    def _entries(
+        self, statement: str, parameters: Parameters, select_list: str, *, with_content: bool
+    ) -> Iterator[list[Row]]:
+        columns = self._columns(sql(statement).replace("/*columns*/", select_list), parameters)
+        texts = self._contents.of(_entry_keys(columns)) if with_content else {}
+        # Rows of 80 columns are big: made a few at a time, they are still in the processor's cache when they are used.
+        for start in range(0, len(columns["seq"]), _BLOCK_ROWS):
+            rows = _rows_of({name: values[start : start + _BLOCK_ROWS] for name, values in columns.items()})
+            for row in rows:
+                found = texts.get((row["origin"], row["seq"])) or Texts()
+                row["content_commitments"] = {name: value.hex() for name, value in row["content"].items()}
+                row["content"], row["content_from"] = found.content, found.joined_from
+            yield rows
 
     def _filtered(self, statement: str, where: Filter, columns: str = "", **parameters: Any) -> list[Row]:
         condition, values = conditions(where)
@@ -221,10 +228,23 @@ class Reader:
         return self._rows(text, values | parameters)
 
     def _rows(self, statement: str, parameters: Parameters) -> list[Row]:
+        return _rows_of(self._columns(statement, parameters))
+
+    def _columns(self, statement: str, parameters: Parameters) -> dict[str, Sequence[Any]]:
         with self._database.client() as client:
             result = client.query(statement, parameters=parameters)
-        names = result.column_names
-        return [dict(zip(names, values, strict=True)) for values in zip(*result.result_columns, strict=True)]
+        # Without a row there is not even an empty column.
+        values = result.result_columns or [()] * len(result.column_names)
+        return dict(zip(result.column_names, values, strict=True))
+
+
+def _rows_of(columns: dict[str, Sequence[Any]]) -> list[Row]:
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _entry_keys(columns: dict[str, Sequence[Any]]) -> Iterator[EntryKey]:
+    names = ("origin", "seq", "event_type", "trace_id", "span_id", "content")
+    return starmap(EntryKey, zip(*(columns[name] for name in names), strict=True))
 
 
 def _contiguous(seqs: Sequence[int]) -> bool:
