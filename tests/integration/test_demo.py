@@ -31,7 +31,7 @@ from otel_audit.errors import ConfigError
 from tests.integration.otlp_collector import Collector, Received
 
 UNTIL = int(datetime(2026, 11, 20, 16, tzinfo=UTC).timestamp()) * SECOND
-LIVE_TASKS = 12
+LIVE_TASKS = 24
 
 # Every attribute that the review API may send, and the type it has on the wire.
 TYPES: dict[str, type] = {
@@ -187,7 +187,7 @@ def test_history_has_the_shape_of_live_ai_calls(live_spans: list[Received], hist
     """For each kind of AI call that both made, history has the attribute names and types of the instrumentation."""
     live, past = dict(map(shape, ai_calls(live_spans))), dict(map(shape, ai_calls(history_spans)))
     both = live.keys() & past.keys()
-    assert len(both) >= 4
+    assert len(both) >= 3
     for kind in both:
         assert past[kind] == live[kind], kind
     tools = [next(s for s in spans if s.name.startswith("execute_tool")) for spans in (live_spans, history_spans)]
