@@ -212,9 +212,9 @@ class Reader:
         self, statement: str, parameters: Parameters, select_list: str, *, with_content: bool
     ) -> Iterator[list[Row]]:
         columns = self._columns(sql(statement).replace("/*columns*/", select_list), parameters)
-        texts = self._contents.of(_entry_keys(columns)) if with_content else {}
+        texts = self._contents.of(_entry_keys(columns)) if with_content and columns else {}
         # Rows of 80 columns are big: made a few at a time, they are still in the processor's cache when they are used.
-        for start in range(0, len(columns["seq"]), _BLOCK_ROWS):
+        for start in range(0, len(columns.get("seq", ())), _BLOCK_ROWS):
             rows = _rows_of({name: values[start : start + _BLOCK_ROWS] for name, values in columns.items()})
             for row in rows:
                 found = texts.get((row["origin"], row["seq"])) or Texts()
@@ -233,9 +233,7 @@ class Reader:
     def _columns(self, statement: str, parameters: Parameters) -> dict[str, Sequence[Any]]:
         with self._database.client() as client:
             result = client.query(statement, parameters=parameters)
-        # Without a row there is not even an empty column.
-        values = result.result_columns or [()] * len(result.column_names)
-        return dict(zip(result.column_names, values, strict=True))
+        return dict(zip(result.column_names, result.result_columns, strict=True))  # without a row, both are empty
 
 
 def _rows_of(columns: dict[str, Sequence[Any]]) -> list[Row]:
