@@ -25,16 +25,14 @@ def iso_nano(unix_nano: int) -> str:
     >>> iso_nano(1_794_000_000_000_000_007)
     '2026-11-06T21:20:00.000000007Z'
     """
-    seconds, nano = divmod(unix_nano, NANO)
-    days, second = divmod(seconds, 86_400)
-    minute, second = divmod(second, 60)
-    hour, minute = divmod(minute, 60)
-    return f"{_iso_date(days)}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"
+    minute, rest = divmod(unix_nano, 60 * NANO)
+    digits = f"{rest:011}"  # two of the second, nine of its nanoseconds
+    return f"{_iso_minute(minute)}:{digits[:2]}.{digits[2:]}Z"
 
 
-@lru_cache(maxsize=1024)  # exports format millions of times within a few days
-def _iso_date(days: int) -> str:
-    return (_EPOCH + timedelta(days=days)).date().isoformat()
+@lru_cache(maxsize=1024)  # exports format millions of times, most of them near one another
+def _iso_minute(unix_minute: int) -> str:
+    return (_EPOCH + timedelta(minutes=unix_minute)).isoformat()[:16]
 
 
 def clock(unix_nano: int, zone: tzinfo = UTC) -> str:

@@ -26,18 +26,16 @@ _PARTIAL_SUFFIX: Final = ".partial"
 _GC_THRESHOLD: Final = 50_000
 
 
-@click.command()
+@click.command(
+    epilog="\b\nExamples:\n  otel-audit search --data audit-data --text payslip --since 7d\n"
+    "  otel-audit search --task loan-4711"
+)
 @filter_options
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="Newest entries to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @store_options
 def search(*, data: Path | None, url: str | None, limit: int, as_json: bool, **filters: Any) -> None:
-    r"""Find entries, newest first.
-
-    \b
-    Examples: otel-audit search --data audit-data --text payslip --since 7d
-              otel-audit search --task loan-4711
-    """
+    """Find entries, newest first."""
     where = filter_from(filters)
     with open_reader(data, url) as reader:
         totals = reader.count(where)
@@ -52,18 +50,14 @@ def search(*, data: Path | None, url: str | None, limit: int, as_json: bool, **f
         _print_lines(["", _tables.shown_words(len(rows), totals)])
 
 
-@click.command()
+@click.command(epilog="\b\nExample:\n  otel-audit timeline loan-4711 --data audit-data")
 @click.argument("task_id", metavar="TASK")
 @click.option("--all", "everything", is_flag=True, help="Also technical spans and log records.")
 @click.option("--texts", is_flag=True, help="Also the texts: prompts, answers, reasons, changes.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs: every field of every entry.")
 @store_options
 def timeline(*, task_id: str, data: Path | None, url: str | None, everything: bool, texts: bool, as_json: bool) -> None:
-    r"""Tell the story of a task: who and what did what, when, why, and how long nothing happened.
-
-    \b
-    Example: otel-audit timeline loan-4711 --data audit-data
-    """
+    """Tell the story of a task: who and what did what, when, why, and how long nothing happened."""
     with open_reader(data, url) as reader:
         rows = reader.task(task_id)
         near = [] if rows else reader.facet(Filter(text=_one_term(task_id)), "task_id", 5)
@@ -76,16 +70,12 @@ def timeline(*, task_id: str, data: Path | None, url: str | None, everything: bo
         _print_lines(_tables.timeline_lines(task_id, rows, everything=everything, texts=texts))
 
 
-@click.command()
+@click.command(epilog="\b\nExample:\n  otel-audit trace 4bf92f3577b34da6a3ce929d0e0e4736 --data audit-data")
 @click.argument("trace_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs: every field of every entry.")
 @store_options
 def trace(*, trace_id: str, data: Path | None, url: str | None, as_json: bool) -> None:
-    r"""Show a trace across services as a tree, with durations and errors.
-
-    \b
-    Example: otel-audit trace 4bf92f3577b34da6a3ce929d0e0e4736 --data audit-data
-    """
+    """Show a trace across services as a tree, with durations and errors."""
     with open_reader(data, url) as reader:
         rows = reader.trace(trace_id.lower())
     if not rows:
@@ -99,7 +89,10 @@ def trace(*, trace_id: str, data: Path | None, url: str | None, as_json: bool) -
         _print_lines(_tables.trace_lines(trace_id.lower(), rows))
 
 
-@click.command()
+@click.command(
+    epilog="\b\nExample:\n  otel-audit export --data audit-data --format csv --out reviews.csv "
+    "--event-type review --since 2026-11-01"
+)
 @click.option(
     "--format", "kind", type=click.Choice([each.value for each in Format]), required=True, help="File format."
 )
@@ -125,13 +118,10 @@ def export(
     bom: bool,
     **filters: Any,
 ) -> None:
-    r"""Write every matching entry to a file, in the order of the ledger.
+    """Write every matching entry to a file, in the order of the ledger.
 
     The file has its name only once it is whole. Cells of a CSV that a spreadsheet would take for a
     formula begin with an apostrophe.
-
-    \b
-    Example: otel-audit export --data audit-data --format csv --out reviews.csv --event-type review --since 2026-11-01
     """
     if bom and kind != Format.CSV:
         raise ConfigError("--bom is for --format csv")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, starmap
+from itertools import groupby
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError
@@ -38,7 +38,6 @@ SUMMARY_COLUMNS: Final = columns_of(_COLUMNS["summary"])
 _KEYS_AT_ONCE: Final = 200_000  # 2 MB of keys; a filter is evaluated once for each of these
 _RANGE_ROWS: Final = 4096  # entries in memory at once
 _PICKED_ROWS: Final = 2048  # fewer: the keys travel in the request's URL, which servers limit
-_BLOCK_ROWS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ class Reader:
         for keys in self._keys(where, limit):
             for origin, group in groupby(keys, key=lambda key: key[0]):
                 for seqs in _slices([seq for _, seq in group]):
-                    yield from self._entries(*self._at(origin, seqs), columns, with_content=with_content)
+                    yield self._entries(*self._at(origin, seqs), columns, with_content=with_content)
 
     def ledgers(self) -> list[LedgerState]:
         """Return the state of each ledger in the store, by origin."""
@@ -206,21 +205,16 @@ class Reader:
         return "reader_picked", where | {"seqs": list(seqs)}
 
     def _full(self, statement: str, **parameters: Any) -> list[Row]:
-        return [row for rows in self._entries(statement, parameters, _FULL, with_content=True) for row in rows]
+        return self._entries(statement, parameters, _FULL, with_content=True)
 
-    def _entries(
-        self, statement: str, parameters: Parameters, select_list: str, *, with_content: bool
-    ) -> Iterator[list[Row]]:
-        columns = self._columns(sql(statement).replace("/*columns*/", select_list), parameters)
-        texts = self._contents.of(_entry_keys(columns)) if with_content and columns else {}
-        # Rows of 80 columns are big: made a few at a time, they are still in the processor's cache when they are used.
-        for start in range(0, len(columns.get("seq", ())), _BLOCK_ROWS):
-            rows = _rows_of({name: values[start : start + _BLOCK_ROWS] for name, values in columns.items()})
-            for row in rows:
-                found = texts.get((row["origin"], row["seq"])) or Texts()
-                row["content_commitments"] = {name: value.hex() for name, value in row["content"].items()}
-                row["content"], row["content_from"] = found.content, found.joined_from
-            yield rows
+    def _entries(self, statement: str, parameters: Parameters, select_list: str, *, with_content: bool) -> list[Row]:
+        rows = self._rows(sql(statement).replace("/*columns*/", select_list), parameters)
+        texts = self._contents.of(map(_entry_key, rows)) if with_content else {}
+        for row in rows:
+            found = texts.get((row["origin"], row["seq"])) or Texts()
+            row["content_commitments"] = {name: value.hex() for name, value in row["content"].items()}
+            row["content"], row["content_from"] = found.content, found.joined_from
+        return rows
 
     def _filtered(self, statement: str, where: Filter, columns: str = "", **parameters: Any) -> list[Row]:
         condition, values = conditions(where)
@@ -228,21 +222,16 @@ class Reader:
         return self._rows(text, values | parameters)
 
     def _rows(self, statement: str, parameters: Parameters) -> list[Row]:
-        return _rows_of(self._columns(statement, parameters))
-
-    def _columns(self, statement: str, parameters: Parameters) -> dict[str, Sequence[Any]]:
         with self._database.client() as client:
             result = client.query(statement, parameters=parameters)
-        return dict(zip(result.column_names, result.result_columns, strict=True))  # without a row, both are empty
+        names = result.column_names
+        return [dict(zip(names, values, strict=True)) for values in zip(*result.result_columns, strict=True)]
 
 
-def _rows_of(columns: dict[str, Sequence[Any]]) -> list[Row]:
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _entry_keys(columns: dict[str, Sequence[Any]]) -> Iterator[EntryKey]:
-    names = ("origin", "seq", "event_type", "trace_id", "span_id", "content")
-    return starmap(EntryKey, zip(*(columns[name] for name in names), strict=True))
+def _entry_key(row: Row) -> EntryKey:
+    return EntryKey(
+        row["origin"], row["seq"], row["event_type"], row["trace_id"], row["span_id"], commitments=row["content"]
+    )
 
 
 def _contiguous(seqs: Sequence[int]) -> bool:
