@@ -33,6 +33,13 @@ COMMANDS: Final = {
     "verify": "otel_audit.reports.verify_command",
 }
 
+_EXAMPLES: Final = """\b
+otel-audit up --demo                         everything, with live example traffic
+otel-audit search --task loan-4711           what happened to this task?
+otel-audit export --format csv --out q4.csv  take it with you
+otel-audit verify                            was anything altered?
+"""
+
 
 class _Commands(click.Group):
     """A group that imports a command's module when the command is asked for."""
@@ -58,7 +65,9 @@ class _Commands(click.Group):
             return 0
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Commands, epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(package_name="otel-audit")
 @click.option(
     "--config",
@@ -68,14 +77,7 @@ class _Commands(click.Group):
 )
 @click.pass_context
 def cli(context: click.Context, config: Path | None) -> None:
-    r"""An audit trail for AI systems that people query, understand and trust.
-
-    \b
-    otel-audit up --demo                         everything, with live example traffic
-    otel-audit search --task loan-4711           what happened to this task?
-    otel-audit export --format csv --out q4.csv  take it with you
-    otel-audit verify                            was anything altered?
-    """
+    """An audit trail for AI systems that people query, understand and trust."""
     if context.invoked_subcommand is not None:
         command = cli.get_command(context, context.invoked_subcommand)
         if command is not None:

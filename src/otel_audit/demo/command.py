@@ -13,7 +13,7 @@ from otel_audit.errors import ConfigError
 _DEFAULT_TASKS = 1000
 
 
-@click.command()
+@click.command(epilog="\b\nExamples: otel-audit demo\n          otel-audit demo --days 30 --tasks 5000")
 @click.option(
     "--endpoint",
     default="http://localhost:4317",
@@ -32,16 +32,12 @@ _DEFAULT_TASKS = 1000
     help="How often live customers come.",
 )
 def demo(*, endpoint: str, days: int | None, tasks: int | None, seed: int | None, tasks_per_minute: float) -> None:
-    r"""A small example system to look at: live traffic until Ctrl-C, or days of history.
+    """A small example system to look at: live traffic until Ctrl-C, or days of history.
 
     Three services (gateway, scoring with a real OpenAI client and a fake provider, review desk) and seven
     simulated reviewers send OTLP like any application. All persons are made up.
 
     Exit code 0: everything was sent. 2: it was not.
-
-    \b
-    Examples: otel-audit demo
-              otel-audit demo --days 30 --tasks 5000
     """
     if days is None and tasks is not None:
         raise click.UsageError("--tasks says how many tasks a history has: give --days too")

@@ -125,7 +125,7 @@ def encode_value(column: Column, value: Any) -> bytes:
     try:
         return _ENCODERS[column.type](value)
     except _BAD_VALUE as exc:
-        raise MalformedInput(f"column {column.name} ({column.type}) can not hold {value!r:.80}") from exc
+        raise MalformedInput(f"column {column.name} ({column.type}) can not hold a {type(value).__name__}") from exc
 
 
 _EVENT_DEFAULTS: Final = [encode_value(column, column.default) for column in EVENT_COLUMNS]
@@ -145,7 +145,7 @@ def encode_event(event: AuditEvent, commitments: Mapping[str, bytes]) -> bytes:
             index, encode = _EVENT_INDEX[name]
             parts[index] = encode(value)
     except _BAD_VALUE as exc:
-        raise MalformedInput(f"column {name} can not hold {event.columns.get(name)!r:.80}") from exc
+        raise MalformedInput(f"column {name} can not hold this {type(event.columns.get(name)).__name__}") from exc
     parts[-1] = _hash_map(commitments)
     return b"".join(parts)
 

@@ -104,32 +104,24 @@ _dashboard_port = click.option(
 )
 
 
-@click.command()
+@click.command(epilog="\b\nExample: otel-audit up --data audit-data --demo")
 @receiver_options
 @_dashboard_port
 @click.option("--no-dashboard", is_flag=True, help="Receiver only.")
 @click.option("--demo", "with_demo", is_flag=True, help="Also run a small example system that makes live traffic.")
 def up(*, dashboard_port: int, no_dashboard: bool, with_demo: bool, **settings: Any) -> None:
-    r"""Run receiver, store and dashboard, until Ctrl-C.
-
-    \b
-    Example: otel-audit up --data audit-data --demo
-    """
+    """Run receiver, store and dashboard, until Ctrl-C."""
     _run(settings, dashboard_port=None if no_dashboard else dashboard_port, with_demo=with_demo)
 
 
-@click.command()
+@click.command(epilog="\b\nExample: otel-audit serve --url http://writer:secret@clickhouse:8123/audit --host 0.0.0.0")
 @receiver_options
 def serve(**settings: Any) -> None:
-    r"""Run the receiver alone.
-
-    \b
-    Example: otel-audit serve --url http://writer:secret@clickhouse:8123/audit --host 0.0.0.0
-    """
+    """Run the receiver alone."""
     _run(settings, dashboard_port=None, with_demo=False)
 
 
-@click.command()
+@click.command(epilog="\b\nExample: otel-audit dashboard --url http://reader:secret@clickhouse:8123/audit")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="OTEL_AUDIT_DATA", help="Data folder.")
 @click.option("--url", envvar="OTEL_AUDIT_URL", help="ClickHouse server, http(s)://user:password@host:port/database.")
 @click.option("--host", default=_LOOPBACK, show_default=True, envvar="OTEL_AUDIT_DASHBOARD_HOST", help="Address.")
@@ -142,11 +134,7 @@ def serve(**settings: Any) -> None:
     help="Folder with the anchored checkpoints.",
 )
 def dashboard(*, host: str, dashboard_port: int, **places: Any) -> None:
-    r"""Run the dashboard alone, beside a running receiver or on a ClickHouse server.
-
-    \b
-    Example: otel-audit dashboard --url http://reader:secret@clickhouse:8123/audit
-    """
+    """Run the dashboard alone, beside a running receiver or on a ClickHouse server."""
     if not (places["data"] or places["url"]):
         raise click.UsageError("give --data DIR (a data folder) or --url URL (a ClickHouse server)")
     arguments = ["--host", host, "--port", str(dashboard_port)]

@@ -23,7 +23,7 @@ _EXIT_CODES: Final = {"ok": 0, "tampered": 1, "unverifiable": 1}
 _BAR_STEPS: Final = 1000
 
 
-@click.command()
+@click.command(epilog="\b\nExample: otel-audit verify --data audit-data")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="OTEL_AUDIT_DATA", help="Data folder.")
 @click.option("--url", envvar="OTEL_AUDIT_URL", help="ClickHouse server, http(s)://user:password@host:port/database.")
 @click.option(
@@ -58,12 +58,9 @@ def verify(
     seq_to: int | None,
     as_json: bool,
 ) -> None:
-    r"""Recompute everything and say whether anything was altered. Works while `up` runs.
+    """Recompute everything and say whether anything was altered. Works while `up` runs.
 
     Exit code 0: nothing was. 1: something was, or nothing could be proved. 2: it could not be checked.
-
-    \b
-    Example: otel-audit verify --data audit-data
     """
     folder = DataFolder(data) if data else None
     folders = [] if no_anchors else [FileAnchor(path) for path in anchor_dirs or ([folder.anchors] if folder else [])]
