@@ -55,7 +55,7 @@ class Served:
 
 
 @contextmanager
-def serving(fault=lambda _step, _number: None, **options):
+def serving(fault=lambda _step, _number: None, cors_origins=(), **options):
     ledger = MemoryLedger(ORIGIN, fault)
     ledger.split = lambda block: [block[-32:]]  # one event a request in these tests
     sequencer = Sequencer(ledger, Checkpointer(ledger, Signer.generate(ORIGIN), []), **options)
@@ -63,7 +63,7 @@ def serving(fault=lambda _step, _number: None, **options):
     intake = Intake(Decoder(bytes(32)), sequencer, Losses())
     grpc_server = GrpcServer(intake, "127.0.0.1", 0)
     grpc_server.start()
-    with ThreadedServer(http_app(intake, lambda: True)) as http_server:
+    with ThreadedServer(http_app(intake, lambda: True, cors_origins)) as http_server:
         yield Served(ledger, intake, grpc_server, http_server.port)
     grpc_server.stop()
     sequencer.close()
@@ -135,7 +135,7 @@ def test_health_is_told_for_the_server_and_each_service():
 def test_http_says_what_is_wrong_with_a_request():
     """Wrong type, wrong encoding, broken gzip, a bomb: 415, 400, 400, 413, and nothing stored."""
     with serving() as served:
-        assert served.http(b"{}", Content_Type="application/json")[0] == 415
+        assert served.http(b"{}", Content_Type="text/plain")[0] == 415
         assert served.http(one_span(), Content_Encoding="br")[0] == 400
         assert served.http(one_span(), Content_Encoding="gzip")[0] == 400
         assert served.http(gzip.compress(one_span())[:-4], Content_Encoding="gzip")[0] == 400

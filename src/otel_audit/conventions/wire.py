@@ -18,7 +18,7 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from google.protobuf.message import DecodeError, Message
 
 # opentelemetry-proto 1.9 (common, resource, trace, logs): message -> "name number type", * = repeated.
-_SCHEMA: Final = {
+SCHEMA: Final = {
     # Traces and logs have the same envelope under other names (ResourceSpans, ResourceLogs ...): one here.
     "Request": "resource_blocks 1 *ResourceBlock",
     "ResourceBlock": "resource 1 Resource, scope_blocks 2 *ScopeBlock, schema_url 3 string",
@@ -69,7 +69,7 @@ _SCALARS: Final = {
 
 def _messages(variant: str) -> dict[str, type[Message]]:
     file = FileDescriptorProto(name=f"otel_audit/{variant}.proto", package=variant, syntax="proto3")
-    for message_name, fields in _SCHEMA.items():
+    for message_name, fields in SCHEMA.items():
         message = file.message_type.add(name=message_name)
         if message_name == _ONEOF and variant != "shell":
             message.oneof_decl.add(name="value")
@@ -90,7 +90,7 @@ def _messages(variant: str) -> dict[str, type[Message]]:
                 field.type = _F.TYPE_BYTES if scalar == _F.TYPE_STRING and variant != "strict" else scalar
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{variant}.{name}")) for name in _SCHEMA}
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{variant}.{name}")) for name in SCHEMA}
 
 
 STRICT: Final = _messages("strict")
@@ -99,7 +99,7 @@ _SHELL: Final = _messages("shell")
 
 _TEXT_FIELDS: Final = {
     name: {field.split(" ")[0] for field in fields.split(", ") if field.endswith("string")}
-    for name, fields in _SCHEMA.items()
+    for name, fields in SCHEMA.items()
 }
 
 INVALID_UTF8: Final = "invalid_utf8"

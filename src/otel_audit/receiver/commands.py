@@ -61,7 +61,14 @@ def receiver_options(command: _Command) -> _Command:
                 default=4318,
                 show_default=True,
                 envvar="OTEL_AUDIT_HTTP_PORT",
-                help="OTLP/HTTP (protobuf) and /healthz.",
+                help="OTLP/HTTP (protobuf and JSON) and /healthz.",
+            ),
+            click.option(
+                "--cors-origin",
+                "cors_origins",
+                multiple=True,
+                envvar="OTEL_AUDIT_CORS_ORIGIN",
+                help="Origin whose web pages may send OTLP/HTTP, such as https://app.example.com. Repeatable.",
             ),
             click.option(
                 "--origin", envvar="OTEL_AUDIT_ORIGIN", help="Name of a new ledger, such as example.com/audit."

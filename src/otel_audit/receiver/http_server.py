@@ -1,47 +1,69 @@
-"""OTLP/HTTP (protobuf) and the receiver's health page, as an ASGI application."""
+"""OTLP/HTTP (protobuf and JSON) and the receiver's health page, as an ASGI application."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from anyio import CapacityLimiter, to_thread
 from google.rpc.status_pb2 import Status
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from otel_audit.errors import RejectedBatch, StoreUnavailable
+from otel_audit.errors import ConfigError, RejectedBatch, StoreUnavailable
+from otel_audit.receiver import otlp_json
 from otel_audit.receiver.intake import MAX_REQUEST_BYTES, RETRY_DELAY_SECONDS, Intake
 
 _PROTOBUF: Final = "application/x-protobuf"
+_JSON: Final = "application/json"
 _WORKERS: Final = 32
+_CORS_HEADERS: Final = ("Content-Encoding", "Content-Type")  # what a browser's exporter needs to send
+_Store = Callable[[bytes], bytes]
 
 
 class _TooLarge(Exception):
     pass
 
 
-def http_app(intake: Intake, is_healthy: Callable[[], bool]) -> Starlette:
-    """``POST /v1/traces``, ``/v1/logs``, ``/v1/metrics`` and ``GET /healthz``; the guarantees of OTLP/gRPC."""
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    """How the bodies of one path are stored: a function a content type, from request to response."""
+
+    protobuf: _Store
+    json: _Store
+
+
+def http_app(intake: Intake, is_healthy: Callable[[], bool], cors_origins: Sequence[str] = ()) -> Starlette:
+    """``POST /v1/traces``, ``/v1/logs``, ``/v1/metrics`` and ``GET /healthz``; the guarantees of OTLP/gRPC.
+
+    Answers have the request's content type. Pages of ``cors_origins`` (``https://app.example.com``) may send from a
+    browser; without any there are no CORS headers, and a browser's preflight is refused. Raises ConfigError for an
+    origin that is none.
+    """
     limiter = CapacityLimiter(_WORKERS)
 
-    def endpoint(store: Callable[[bytes], bytes]) -> Callable[[Request], object]:
+    def endpoint(signal: _Signal) -> Callable[[Request], object]:
         async def export(request: Request) -> Response:
-            content_type = request.headers.get("content-type", "").split(";")[0].strip()
-            if content_type != _PROTOBUF:
-                return _answer(415, f"content-type {content_type!r}: send {_PROTOBUF}")
+            content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+            if content_type not in {_PROTOBUF, _JSON}:
+                return _answer(_PROTOBUF, 415, f"content-type {content_type!r}: send {_PROTOBUF} or {_JSON}")
+            store = signal.json if content_type == _JSON else signal.protobuf
             try:
                 body = await _read(request)
-                return Response(await to_thread.run_sync(store, body, limiter=limiter), media_type=_PROTOBUF)
+                return Response(await to_thread.run_sync(store, body, limiter=limiter), media_type=content_type)
             except _TooLarge:
-                return _answer(413, f"larger than {MAX_REQUEST_BYTES >> 20} MiB: send smaller batches")
+                return _answer(content_type, 413, f"larger than {MAX_REQUEST_BYTES >> 20} MiB: send smaller batches")
             except RejectedBatch as exc:
-                return _answer(400, str(exc))
+                return _answer(content_type, 400, str(exc))
             except StoreUnavailable as exc:
-                return _answer(503, str(exc))
+                return _answer(content_type, 503, str(exc))
 
         return export
 
@@ -52,11 +74,64 @@ def http_app(intake: Intake, is_healthy: Callable[[], bool]) -> Starlette:
     return Starlette(
         routes=[
             Route("/healthz", healthz),
-            Route("/v1/traces", endpoint(intake.traces), methods=["POST"]),
-            Route("/v1/logs", endpoint(intake.logs), methods=["POST"]),
-            Route("/v1/metrics", endpoint(intake.metrics), methods=["POST"]),
-        ]
+            *(Route(f"/v1/{name}", endpoint(signal), methods=["POST"]) for name, signal in _signals(intake).items()),
+        ],
+        middleware=_cors(cors_origins),
     )
+
+
+def _signals(intake: Intake) -> dict[str, _Signal]:
+    """JSON becomes protobuf first, so that both take one path and give the same events."""
+
+    def from_json(translate: Callable[[bytes], bytes], store: _Store, answer: Callable[[bytes], bytes]) -> _Store:
+        def store_json(body: bytes) -> bytes:
+            try:
+                translated = translate(body)
+            except RejectedBatch:
+                intake.losses.add("request rejected: not an OTLP message")
+                raise
+            return answer(store(translated))
+
+        return store_json
+
+    def traces(body: bytes) -> bytes:
+        return otlp_json.to_protobuf("traces", body)
+
+    def logs(body: bytes) -> bytes:
+        return otlp_json.to_protobuf("logs", body)
+
+    def stored(_: bytes) -> bytes:
+        return b"{}"  # an empty response: nothing was rejected
+
+    return {
+        "traces": _Signal(intake.traces, from_json(traces, intake.traces, stored)),
+        "logs": _Signal(intake.logs, from_json(logs, intake.logs, stored)),
+        "metrics": _Signal(
+            intake.metrics, from_json(otlp_json.metrics_to_protobuf, intake.metrics, otlp_json.metrics_answer)
+        ),
+    }
+
+
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    for origin in origins:
+        parts = urlsplit(origin)
+        whole = f"{parts.scheme}://{parts.netloc}"
+        if parts.scheme not in {"http", "https"} or not parts.netloc or origin != whole or " " in origin:
+            raise ConfigError(
+                f"--cors-origin {origin!r} is no origin: write scheme, host and port alone, as in "
+                "https://app.example.com. Every page of a named origin may write to the trail, so name each"
+            )
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["POST"],
+            allow_headers=_CORS_HEADERS,
+            expose_headers=["Retry-After"],
+        )
+    ]
 
 
 async def _read(request: Request) -> bytes:
@@ -78,7 +153,9 @@ async def _read(request: Request) -> bytes:
     return bytes(body)
 
 
-def _answer(status: int, message: str) -> Response:
+def _answer(content_type: str, status: int, message: str) -> Response:
     """An error as OTLP/HTTP wants it: a google.rpc.Status, and when to come back."""
     headers = {"Retry-After": str(RETRY_DELAY_SECONDS)} if status == 503 else None
-    return Response(Status(message=message).SerializeToString(), status, headers, media_type=_PROTOBUF)
+    error = Status(message=message)
+    body = otlp_json.status_answer(error) if content_type == _JSON else error.SerializeToString()
+    return Response(body, status, headers, media_type=content_type)

@@ -55,6 +55,7 @@ class ReceiverSettings:
     anchor_dir: Path | None = None
     checkpoint_seconds: float = DEFAULT_INTERVAL_SECONDS
     max_pending_mib: int = 256
+    cors_origins: tuple[str, ...] = ()
 
 
 class Receiver:
@@ -82,7 +83,9 @@ class Receiver:
             intake = Intake(Decoder(self.folder.identity_key()), sequencer, self.losses)
             grpc_server = GrpcServer(intake, self.settings.host, self.settings.grpc_port)
             http_server = ThreadedServer(
-                http_app(intake, lambda: self.conflict is None), self.settings.host, self.settings.http_port
+                http_app(intake, lambda: self.conflict is None, self.settings.cors_origins),
+                self.settings.host,
+                self.settings.http_port,
             )
             undo.callback(http_server.close)
             front = undo.enter_context(contextlib.closing(serve_front(database, self.token)))
