@@ -20,6 +20,14 @@ if TYPE_CHECKING:  # the engine is loaded by the tests that use it, and by no ot
 _EMPTIED = ("audit_entries", "audit_content", "audit_tiles", "audit_checkpoints", "audit_writers")
 
 
+@pytest.fixture(autouse=True)
+def spool_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The spool of this test, and of the processes it starts: never the user's own."""
+    folder = tmp_path_factory.mktemp("spool")
+    monkeypatch.setenv("OTEL_AUDIT_SPOOL_DIR", str(folder))
+    return folder
+
+
 class SharedEngine:
     """The one engine of this test process, open as ADMIN so that tests can tamper."""
 

@@ -34,6 +34,14 @@ class StoreUnavailable(StoreError):
     """The store is down or its state is not known yet. Retry after the delay the message gives."""
 
 
+class SpoolFull(AuditError):
+    """The spool of an application may not grow further. Raised only where ``on_full="raise"`` asks for it."""
+
+
+class SpoolDamaged(AuditError):
+    """A file of the spool can not be read on from some point. What came before is delivered; the file is kept."""
+
+
 class LedgerConflict(AuditError):
     """The ledger in the store is not the one this writer continued. Stop and run ``otel-audit verify``."""
 

@@ -1,4 +1,4 @@
-"""A tiny real OTLP/gRPC trace receiver: it keeps what it acknowledges, and refuses when told to."""
+"""A tiny real OTLP/gRPC receiver: it keeps what it acknowledges, and refuses when told to."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import grpc
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-_METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+_TRACES = "opentelemetry.proto.collector.trace.v1.TraceService"
+_LOGS = "opentelemetry.proto.collector.logs.v1.LogsService"
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,30 @@ def _value(value: AnyValue) -> Any:
 
 
 class Collector:
-    """``with Collector() as collector:`` then export to ``collector.endpoint`` and look at ``collector.spans``."""
+    """``with Collector() as collector:`` then export to ``collector.endpoint`` and look at ``collector.spans``.
 
-    def __init__(self) -> None:
+    ``port`` 0 is any free one; ``max_bytes`` is the largest request it takes.
+    """
+
+    def __init__(self, port: int = 0, max_bytes: int = 4 << 20) -> None:
         self._changed = threading.Condition()
         self._spans: list[Received] = []
-        self._server = grpc.server(ThreadPoolExecutor(4))
-        handler = grpc.unary_unary_rpc_method_handler(
-            self._export,
-            request_deserializer=ExportTraceServiceRequest.FromString,
-            response_serializer=ExportTraceServiceResponse.SerializeToString,
-        )
-        service, method = _METHOD.strip("/").split("/")
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        self.logs: list[Any] = []  # LogRecord messages
+        options = [("grpc.max_receive_message_length", max_bytes), ("grpc.so_reuseport", 0)]
+        self._server = grpc.server(ThreadPoolExecutor(4), options=options)
+        for service, export, request, response in (
+            (_TRACES, self._export, ExportTraceServiceRequest, ExportTraceServiceResponse),
+            (_LOGS, self._export_logs, ExportLogsServiceRequest, ExportLogsServiceResponse),
+        ):
+            handler = grpc.unary_unary_rpc_method_handler(export, request.FromString, response.SerializeToString)
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": handler}),))
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.refuse_next = 0  # requests to answer with UNAVAILABLE
         self.reject_all = False  # answer INVALID_ARGUMENT, which no exporter retries
+        self.reject_names: set[str] = set()  # answer INVALID_ARGUMENT to requests with such a span
+        self.partial_names: set[str] = set()  # answer with partial success to requests with such a span
+        self.metadata: list[dict[str, str]] = []
         self.batch_sizes: list[int] = []
 
     def __enter__(self) -> Self:
@@ -72,7 +81,13 @@ class Collector:
         self._server.stop(None).wait()
 
     def _export(self, request: ExportTraceServiceRequest, context: grpc.ServicerContext) -> ExportTraceServiceResponse:
-        if self.reject_all:
+        names = {span.name for rs in request.resource_spans for ss in rs.scope_spans for span in ss.spans}
+        self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
+        if names & self.partial_names:
+            answer = ExportTraceServiceResponse()
+            answer.partial_success.rejected_spans = len(names & self.partial_names)
+            return answer
+        if self.reject_all or names & self.reject_names:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "rejected by the test")
         with self._changed:
             if self.refuse_next:
@@ -101,6 +116,12 @@ class Collector:
             self.batch_sizes.append(len(found))
             self._changed.notify_all()
         return ExportTraceServiceResponse()
+
+    def _export_logs(self, request: ExportLogsServiceRequest, _: grpc.ServicerContext) -> ExportLogsServiceResponse:
+        with self._changed:
+            self.logs += [log for rl in request.resource_logs for sl in rl.scope_logs for log in sl.log_records]
+            self._changed.notify_all()
+        return ExportLogsServiceResponse()
 
     @property
     def spans(self) -> list[Received]:

@@ -411,12 +411,19 @@ def test_text_that_utf8_cannot_carry_is_replaced(recording: Recording) -> None:
     assert typed(recording.one("resolution"))[semconv.AUDIT_RATIONALE_TEXT] == "a?b"
 
 
-def test_an_event_the_sampler_dropped_is_counted() -> None:
-    """An event that the application's sampler drops is counted as a failure, not lost in silence."""
+def test_an_event_that_the_sampler_drops_is_recorded_all_the_same() -> None:
+    """A sampler that drops everything does not drop audit events; the trace stays unsampled."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
     recorder = Recorder()
-    recorder.configure(tracer_provider=TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
-    recorder.resolve("t", by="u", resolution="x")
-    assert audit.error_counts() == {"resolution": 1}
+    recorder.configure(tracer_provider=provider)
+    with recorder.review("t", reviewer="u"):
+        context = trace.get_current_span().get_span_context()
+        assert trace.get_current_span().is_recording()
+    assert not context.trace_flags.sampled
+    assert kept.get_finished_spans() == ()  # an ordinary exporter sees what the application sampled
+    assert audit.error_counts() == {}
 
 
 def test_an_event_without_a_task_is_recorded_and_counted(recording: Recording) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections import Counter
 from types import TracebackType
+
+from otel_audit.errors import AuditError, SpoolFull
 
 _logger = logging.getLogger("otel_audit")
 _lock = threading.Lock()  # guards both of the following; written from any thread of the application
@@ -23,8 +26,13 @@ def error_counts() -> dict[str, int]:
 
 
 def note(operation: str, problem: str, exc: BaseException | None = None) -> None:
-    """Count a failure of ``operation``, and log it when this kind of problem is new."""
-    kind = (operation, type(exc).__name__ if exc else problem)
+    """Count a failure of ``operation``, and log it when this kind of problem is new.
+
+    Of a foreign exception only the type and the place are logged: its text may hold a person's data.
+    """
+    if exc is not None:
+        problem = f"{problem}: {exc}" if isinstance(exc, AuditError) else f"{problem}: {_place(exc)}"
+    kind = (operation, problem)
     with _lock:
         _counts[operation] += 1
         is_new = kind not in _logged
@@ -34,12 +42,18 @@ def note(operation: str, problem: str, exc: BaseException | None = None) -> None
             "otel-audit: %s failed (%s). The application goes on; further failures of this kind are only counted.",
             operation,
             problem,
-            exc_info=exc,
         )
 
 
+def _place(exc: BaseException) -> str:
+    """The exception's type, and the line that raised it."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(exc).__name__}{where}"
+
+
 class guard:  # noqa: N801 - used like contextlib.suppress, and named like it
-    """Context manager around our own work: an Exception inside is noted and goes no further.
+    """Context manager around our own work: an Exception inside is noted and goes no further, but for SpoolFull.
 
     The application's code never runs inside a guard, so that its exceptions are never caught here.
     """
@@ -55,7 +69,9 @@ class guard:  # noqa: N801 - used like contextlib.suppress, and named like it
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> bool:
+        if isinstance(exc, SpoolFull):  # raised only where the application asked for it
+            return False
         if isinstance(exc, Exception):
-            note(self._operation, f"{type(exc).__name__}: {exc}", exc)
+            note(self._operation, "an unexpected error", exc)
             return True
         return False

@@ -1,24 +1,45 @@
-"""Where the events go: the tracer provider that ``configure`` found or made."""
+"""Where the events go: the providers that ``configure`` found or made, and what is added to each once."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry import _logs, trace
+from opentelemetry._logs import _internal as _logs_internal
+from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.semconv._incubating.attributes.deployment_attributes import DEPLOYMENT_ENVIRONMENT_NAME
 from opentelemetry.semconv.attributes.service_attributes import SERVICE_NAME, SERVICE_VERSION
+from opentelemetry.util._once import Once
 
-from otel_audit.errors import ConfigError
-from otel_audit.instrumentation._processor import TaskSpanProcessor
+from otel_audit.errors import AuditError, ConfigError
+from otel_audit.instrumentation._delivery import Delivery
+from otel_audit.instrumentation._encoding import Encoder
+from otel_audit.instrumentation._faults import guard, note
+from otel_audit.instrumentation._losses import LossItems
+from otel_audit.instrumentation._processor import Pipeline, SpoolLogProcessor, SpoolSpanProcessor, TaskSpanProcessor
+from otel_audit.instrumentation._sampler import AuditSampler
+from otel_audit.instrumentation._settings import read_settings
+from otel_audit.instrumentation._spool import Spool
+from otel_audit.instrumentation._transport import connect
+from otel_audit.privacy.keys import PseudonymKeys
+from otel_audit.privacy.policy import CapturePolicy, default_policy, policy_from_environment
+from otel_audit.privacy.redactor import Redactor
 
-_lock = threading.Lock()
-# Guarded by _lock: the endpoints that each provider sends to because of us. A provider in here has our processor.
-_prepared: weakref.WeakKeyDictionary[TracerProvider, set[str]] = weakref.WeakKeyDictionary()
+_COMPLETION_HOOK: Final = "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"
+OUR_HOOK: Final = "otel_audit"
+
+_lock = threading.RLock()
+# Guarded by _lock: the pipeline of each destination, and those that each provider was given.
+_pipelines: dict[str, Pipeline] = {}
+_prepared: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()
 
 
 def prepare(
@@ -31,34 +52,144 @@ def prepare(
 ) -> TracerProvider:
     """The provider to record with, ready: ``provider``, else the application's own, else a new global one.
 
-    Our span processor is added once to each provider. An exporter is added to a provider that is not
-    ours only when ``endpoint`` asks for it, and once an endpoint.
+    Each provider is given our processors once a destination. A global one that the application sets
+    later takes the place of ours, and is given them too.
 
     Raises ConfigError when the application uses a tracer provider that is not the SDK's.
     """
     with _lock:
+        os.environ.setdefault(_COMPLETION_HOOK, OUR_HOOK)  # read when a GenAI instrumentation begins
         found = provider or trace.get_tracer_provider()
-        exports = endpoint is not None
-        if isinstance(found, trace.ProxyTracerProvider):
+        is_ours = isinstance(found, trace.ProxyTracerProvider)
+        if is_ours:
             names = {
                 SERVICE_NAME: service_name,
                 SERVICE_VERSION: service_version,
                 DEPLOYMENT_ENVIRONMENT_NAME: environment,
             }
-            found = TracerProvider(resource=Resource.create({key: name for key, name in names.items() if name}))
-            trace.set_tracer_provider(found)
-            exports = True
+            resource = Resource.create({key: name for key, name in names.items() if name})
+            found = TracerProvider(resource=resource)
+            _stand_in(trace, "_TRACER_PROVIDER", found, lambda later: _install_later(later, endpoint))
         if not isinstance(found, TracerProvider):
             raise ConfigError(
                 f"the tracer provider is a {type(found).__name__}, which takes no span processors: "
                 "use the OpenTelemetry SDK's TracerProvider"
             )
-        if found not in _prepared:
-            # Ahead of the exporter, in case the exporter's processor looks at a span when it starts.
-            found.add_span_processor(TaskSpanProcessor())
-            _prepared[found] = set()
-        if exports and (endpoint or "") not in _prepared[found]:
-            # Without an endpoint of ours the exporter reads OTEL_EXPORTER_OTLP_*, and else takes localhost:4317.
-            found.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
-            _prepared[found].add(endpoint or "")
+        pipeline = pipeline_for(found.resource, endpoint, standard=is_ours)
+        _install(found, pipeline)
+        if provider is None:
+            _find_logs(found.resource, pipeline)
         return found
+
+
+def _stand_in(module: Any, name: str, ours: Any, adopt: Callable[[Any], None]) -> None:
+    """Make ``ours`` the global provider until the application sets its own; then ``adopt`` that one.
+
+    The API lets a global provider be set once. That one time stays the application's, and there is no
+    public way to leave it to it: ``module`` keeps the provider in ``name``, and the one time beside it.
+    """
+    once = f"{name}_SET_ONCE"
+
+    class _Once(Once):
+        def do_once(self, func: Callable[[], None]) -> bool:
+            done = super().do_once(func)
+            if done:
+                adopt(getattr(module, name))
+            return done
+
+    if not hasattr(module, name) or not hasattr(module, once):
+        raise ConfigError(f"this release of opentelemetry-api has no {name}: set the SDK's providers, then configure")
+    setattr(module, once, _Once())
+    setattr(module, name, ours)
+
+
+def _install_later(provider: Any, endpoint: str | None) -> None:
+    with guard("configure"), _lock:
+        if isinstance(provider, TracerProvider):
+            _install(provider, pipeline_for(provider.resource, endpoint, standard=False))
+
+
+def _install(provider: TracerProvider, pipeline: Pipeline) -> None:
+    given = _prepared.get(provider)
+    if given is None:
+        given = _prepared[provider] = set()
+        provider.add_span_processor(TaskSpanProcessor())
+        _wrap_sampler(provider)
+    if id(pipeline) not in given:
+        given.add(id(pipeline))
+        provider.add_span_processor(SpoolSpanProcessor(pipeline, getattr(provider, "_span_limits", None)))
+
+
+def _wrap_sampler(provider: TracerProvider) -> None:
+    if isinstance(provider.sampler, AuditSampler):
+        return
+    provider.sampler = AuditSampler(provider.sampler)
+    made = getattr(provider, "_tracers", None)
+    if made is None:
+        note("configure", "tracers that were made before configure() keep their sampler: call it earlier")
+        return
+    for tracer in list(made.values() if isinstance(made, dict) else made):
+        if not isinstance(tracer.sampler, AuditSampler):
+            tracer.sampler = AuditSampler(tracer.sampler)
+
+
+def _find_logs(resource: Resource, pipeline: Pipeline) -> None:
+    """Some instrumentations send the texts of AI calls as log events: take those too."""
+    found = _logs.get_logger_provider()
+    if isinstance(found, _logs_internal.ProxyLoggerProvider):
+        found = LoggerProvider(resource=resource)
+        _stand_in(_logs_internal, "_LOGGER_PROVIDER", found, lambda later: _install_logs(later, pipeline))
+    _install_logs(found, pipeline)
+
+
+def _install_logs(provider: Any, pipeline: Pipeline) -> None:
+    with _lock:
+        if not isinstance(provider, LoggerProvider):
+            return
+        given = _prepared.setdefault(provider, set())
+        if id(pipeline) not in given:
+            given.add(id(pipeline))
+            provider.add_log_record_processor(SpoolLogProcessor(pipeline))
+
+
+def pipeline_for(resource: Resource, endpoint: str | None = None, *, standard: bool) -> Pipeline:
+    """The one pipeline of this process to a destination. ``endpoint`` and ``standard`` as in ``read_settings``."""
+    settings = read_settings(endpoint, standard=standard)
+    destination = settings.destination
+    with _lock:
+        known = _pipelines.get(destination.endpoint)
+        if known is not None:
+            return known
+        # A spool for each destination: what one service leaves behind, another must not send elsewhere.
+        name = hashlib.sha256(f"{destination.protocol} {destination.endpoint}".encode()).hexdigest()[:12]
+        spool = Spool(settings.spool / name, max_bytes=settings.max_bytes, fsync=settings.fsync)
+        service = str(resource.attributes.get(SERVICE_NAME, ""))
+        encoder = Encoder(Redactor(_policy(), _keys(settings.spool), service=service))
+        losses = LossItems(encoder, resource)
+        delivery = Delivery(spool, lambda: connect(destination), losses.of, settings.on_full)
+        pipeline = Pipeline(delivery, encoder, losses, settings.every_span, settings.exit_seconds)
+        _pipelines[destination.endpoint] = pipeline
+    delivery.begin()
+    return pipeline
+
+
+def is_installed() -> bool:
+    """Whether the global tracer provider has our processors."""
+    return trace.get_tracer_provider() in _prepared
+
+
+def _policy() -> CapturePolicy:
+    """The policy that the environment names. One that can not be used is noted, and masking stays on."""
+    try:
+        return policy_from_environment()
+    except AuditError as exc:
+        note("configure", "the capture policy can not be used; personal data is redacted by the default one", exc)
+        return default_policy()
+
+
+def _keys(folder: Path) -> PseudonymKeys:
+    try:
+        return PseudonymKeys.from_environment(fallback=folder / "pseudonym.key")
+    except (AuditError, OSError) as exc:
+        note("configure", "the pseudonym keys can not be used; tokens of this process join with no others", exc)
+        return PseudonymKeys.ephemeral()
