@@ -28,6 +28,7 @@ from otel_audit.instrumentation._processor import Pipeline, SpoolLogProcessor, S
 from otel_audit.instrumentation._sampler import AuditSampler
 from otel_audit.instrumentation._settings import read_settings
 from otel_audit.instrumentation._spool import Spool
+from otel_audit.instrumentation._threads import carry_tasks_into_threads
 from otel_audit.instrumentation._transport import connect
 from otel_audit.privacy.keys import PseudonymKeys
 from otel_audit.privacy.policy import CapturePolicy, default_policy, policy_from_environment
@@ -59,6 +60,7 @@ def prepare(
     """
     with _lock:
         os.environ.setdefault(_COMPLETION_HOOK, OUR_HOOK)  # read when a GenAI instrumentation begins
+        carry_tasks_into_threads()
         found = provider or trace.get_tracer_provider()
         is_ours = isinstance(found, trace.ProxyTracerProvider)
         if is_ours:
