@@ -18,35 +18,44 @@ installed; this adds the task they belong to, and what people decided about them
 >>> audit.flush()
 True
 
-None of these functions raises into the application: ``error_counts`` tells how often one failed.
+None of these functions raises into the application unless it was asked to (a strict list of rationale codes):
+``error_counts`` tells how often one failed.
 """
 
 from otel_audit.instrumentation import (
     Ticket,
+    abandon_review,
     configure,
+    current_review,
     error_counts,
     escalate,
     finish_review,
     flush,
     prompt,
     record_access,
+    reopen,
     resolve,
     review,
+    review_timer_js,
     start_review,
     task,
 )
 
 __all__ = [
     "Ticket",
+    "abandon_review",
     "configure",
+    "current_review",
     "error_counts",
     "escalate",
     "finish_review",
     "flush",
     "prompt",
     "record_access",
+    "reopen",
     "resolve",
     "review",
+    "review_timer_js",
     "start_review",
     "task",
 ]

@@ -14,6 +14,10 @@ class ConfigError(AuditError):
     """A setting is missing or wrong. Fix the setting the message names, then start again."""
 
 
+class UnknownRationaleCode(AuditError):
+    """A reviewer's reason is not in the strict list of codes. Nothing was recorded: decide again with one that is."""
+
+
 class MalformedInput(AuditError):
     """Bytes or text that do not follow the format they claim. Do not retry unchanged: fix the producer."""
 

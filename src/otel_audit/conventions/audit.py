@@ -42,6 +42,8 @@ _CONTENT: Final = (
     ("rationale", semconv.AUDIT_PURPOSE),
     ("before", semconv.AUDIT_CHANGE_BEFORE),
     ("after", semconv.AUDIT_CHANGE_AFTER),
+    ("diff", semconv.AUDIT_CHANGE_DIFF),
+    ("patch", semconv.AUDIT_CHANGE_PATCH),
     ("filter", semconv.AUDIT_FILTER),
 )
 

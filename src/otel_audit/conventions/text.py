@@ -13,6 +13,8 @@ from typing import Final
 from otel_audit.semconv import (
     AUDIT_CHANGE_AFTER,
     AUDIT_CHANGE_BEFORE,
+    AUDIT_CHANGE_DIFF,
+    AUDIT_CHANGE_PATCH,
     AUDIT_FILTER,
     AUDIT_PURPOSE,
     AUDIT_RATIONALE_TEXT,
@@ -31,6 +33,8 @@ _KEYS: Final = frozenset(
         AUDIT_RATIONALE_TEXT,
         AUDIT_CHANGE_BEFORE,
         AUDIT_CHANGE_AFTER,
+        AUDIT_CHANGE_DIFF,
+        AUDIT_CHANGE_PATCH,
         AUDIT_PURPOSE,
         AUDIT_FILTER,
         "db.query.text",

@@ -11,6 +11,7 @@ from typing import Final
 from otel_audit.instrumentation._faults import error_counts
 from otel_audit.instrumentation._recorder import Recorder
 from otel_audit.instrumentation._review import Review
+from otel_audit.instrumentation._review_timer import review_timer_js
 from otel_audit.instrumentation._ticket import Ticket
 
 _default: Final = Recorder()
@@ -19,10 +20,13 @@ configure = _default.configure
 task = _default.task
 prompt = _default.prompt
 review = _default.review
+current_review = _default.current_review
 start_review = _default.start_review
 finish_review = _default.finish_review
+abandon_review = _default.abandon_review
 escalate = _default.escalate
 resolve = _default.resolve
+reopen = _default.reopen
 record_access = _default.record_access
 flush = _default.flush
 
@@ -30,15 +34,19 @@ __all__ = [
     "Recorder",
     "Review",
     "Ticket",
+    "abandon_review",
     "configure",
+    "current_review",
     "error_counts",
     "escalate",
     "finish_review",
     "flush",
     "prompt",
     "record_access",
+    "reopen",
     "resolve",
     "review",
+    "review_timer_js",
     "start_review",
     "task",
 ]

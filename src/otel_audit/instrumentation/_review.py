@@ -1,84 +1,47 @@
-"""A reviewer's decision, and the review that is decided inside a ``with`` block."""
+"""The review that is decided inside a ``with`` block."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
-from opentelemetry.util.types import AttributeValue
 
-from otel_audit.instrumentation._context import ContextScope, Task, text, with_task
-from otel_audit.instrumentation._faults import guard
-from otel_audit.model import EventType
-from otel_audit.semconv import (
-    AUDIT_CHANGE_AFTER,
-    AUDIT_CHANGE_BEFORE,
-    AUDIT_RATIONALE_CODE,
-    AUDIT_RATIONALE_TEXT,
-    AUDIT_REVIEW_ACTIVE_SECONDS,
-    AUDIT_REVIEW_DECISION,
-    AUDIT_REVIEW_IDLE_SECONDS,
-    AUDIT_REVIEW_OVERRIDE,
-)
+from otel_audit.instrumentation._active_time import ActiveTime
+from otel_audit.instrumentation._change import Change, ChangeFormat
+from otel_audit.instrumentation._context import text
+from otel_audit.instrumentation._decision import ABANDONED, APPROVED, ESCALATED, MODIFIED, REJECTED, Decision, Seconds
+from otel_audit.instrumentation._decorate import Call, DecoratingScope, Source
+from otel_audit.instrumentation._faults import guard, note
+from otel_audit.instrumentation._rationale import Codes, listed
+from otel_audit.instrumentation._review_span import ReviewSpan
+from otel_audit.instrumentation._ticket import Ticket
 
 if TYPE_CHECKING:
-    from otel_audit.instrumentation._recorder import Recorder
+    from otel_audit.instrumentation._reviews import Opening, Reviews
 
-APPROVED: Final = "approved"
-REJECTED: Final = "rejected"
-MODIFIED: Final = "modified"
-ESCALATED: Final = "escalated"
-ABANDONED: Final = "abandoned"
-
-_OVERRIDE_UNLESS_SAID: Final = {APPROVED: False, REJECTED: True}
-
-
-def rationale_codes(codes: str | Iterable[str]) -> list[str]:
-    """The codes as a list, one given as a plain string too."""
-    return [text(code) for code in ([codes] if isinstance(codes, str) else codes) if code]
+_CURRENT: Final = context.create_key("otel_audit.review")
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What a reviewer decided. Absent values are None and are not recorded."""
+class FromCall:
+    """What a decorated function's arguments and result tell of the review."""
 
-    decision: str
-    rationale_code: str | Iterable[str] = ()
-    rationale: str | None = None
-    before: str | None = None
-    after: str | None = None
-    override: bool | None = None
-    active_seconds: float | None = None
-    idle_seconds: float | None = None
-
-    def attributes(self, wall_seconds: float) -> dict[str, AttributeValue]:
-        """The attributes of the review's span. ``wall_seconds`` is the time from opening to decision."""
-        found: dict[str, AttributeValue] = {AUDIT_REVIEW_DECISION: text(self.decision)}
-        override = _OVERRIDE_UNLESS_SAID.get(self.decision) if self.override is None else self.override
-        if override is not None:
-            found[AUDIT_REVIEW_OVERRIDE] = bool(override)
-        if codes := rationale_codes(self.rationale_code):
-            found[AUDIT_RATIONALE_CODE] = codes
-        texts = {
-            AUDIT_RATIONALE_TEXT: self.rationale,
-            AUDIT_CHANGE_BEFORE: self.before,
-            AUDIT_CHANGE_AFTER: self.after,
-        }
-        found.update({key: text(value) for key, value in texts.items() if value is not None})
-        active, idle = self.active_seconds, self.idle_seconds
-        if active is not None:
-            found[AUDIT_REVIEW_ACTIVE_SECONDS] = float(active)
-            if idle is None:  # open, and not active
-                idle = max(0.0, wall_seconds - active)
-        if idle is not None:
-            found[AUDIT_REVIEW_IDLE_SECONDS] = float(idle)
-        return found
+    task_id: Source | None = None
+    reviewer: Source | None = None
+    decision: Callable[[Any], str] | None = None
 
 
-class Review(ContextScope["Review"]):
+def review_in(ctx: context.Context | None = None) -> Review | None:
+    """The review that is open in the context."""
+    found = context.get_value(_CURRENT, ctx)
+    return found if isinstance(found, Review) else None
+
+
+class Review(DecoratingScope["Review"]):
     """A review in progress; ``otel_audit.review`` makes it.
 
     The last decision made in the block counts, and ends the review at the moment it was made. A block
@@ -89,26 +52,52 @@ class Review(ContextScope["Review"]):
     _operation = "review"
 
     def __init__(
-        self, recorder: Recorder, task_id: str, reviewer: str, queue_wait_seconds: float | None, review_id: str
+        self,
+        desk: Reviews,
+        opening: Opening,
+        idle_after_seconds: float | None = None,
+        from_call: FromCall | None = None,
     ) -> None:
-        self.task_id = text(task_id)
-        self.reviewer = text(reviewer)
-        self.review_id = review_id
-        self._queue_wait_seconds = queue_wait_seconds
-        self._recorder = recorder
-        self._span: trace.Span = trace.INVALID_SPAN
+        self._desk = desk
+        self._opening = opening
+        self._idle_after_seconds = idle_after_seconds
+        self._from_call = from_call or FromCall()
+        self._time = ActiveTime(idle_after_seconds)
+        self._ticket: Ticket | None = None
+        self._span: ReviewSpan | None = None
         self._decision: Decision | None = None
-        self._opened = self._decided = 0  # nanoseconds since 1970
-        self._paused_at: int | None = None
-        self._paused = 0  # nanoseconds
+        self._decided = 0  # nanoseconds since 1970
+        self._active = 0  # nanoseconds, until the decision
+
+    @property
+    def task_id(self) -> str:
+        """The task that is reviewed."""
+        return self._opening.task_id
+
+    @property
+    def reviewer(self) -> str:
+        """Pseudonym of the reviewer."""
+        return self._opening.reviewer
+
+    @property
+    def review_id(self) -> str:
+        """Identity of the review; a second opinion names it."""
+        return self._opening.review_id
+
+    @property
+    def ticket(self) -> Ticket:
+        """The review as a ticket. Store it, and another process can abandon the review when this one dies."""
+        if self._ticket is None:
+            self._ticket, _ = self._desk.opened(self._opening, None)
+        return self._ticket
 
     def approve(
         self,
         *,
-        rationale_code: str | Iterable[str] = (),
+        rationale_code: Codes = (),
         rationale: str | None = None,
         override: bool | None = None,
-        active_seconds: float | None = None,
+        active_seconds: Seconds = None,
     ) -> None:
         """Accept what the AI proposed, as it is."""
         self.decide(
@@ -122,10 +111,10 @@ class Review(ContextScope["Review"]):
     def reject(
         self,
         *,
-        rationale_code: str | Iterable[str] = (),
+        rationale_code: Codes = (),
         rationale: str | None = None,
         override: bool | None = None,
-        active_seconds: float | None = None,
+        active_seconds: Seconds = None,
     ) -> None:
         """Refuse what the AI proposed. Counts as an override unless ``override=False`` says otherwise."""
         self.decide(
@@ -138,16 +127,19 @@ class Review(ContextScope["Review"]):
 
     def modify(
         self,
-        before: str,
-        after: str,
+        before: object,
+        after: object,
         *,
-        rationale_code: str | Iterable[str] = (),
+        format: ChangeFormat = "auto",  # noqa: A002 - the word for it
+        rationale_code: Codes = (),
         rationale: str | None = None,
         override: bool | None = None,
-        active_seconds: float | None = None,
+        active_seconds: Seconds = None,
     ) -> None:
-        """Accept with changes: the text the AI proposed, and the text that replaces it.
+        """Accept with changes: what the AI proposed, and what replaces it, each a text or a value that JSON has.
 
+        Both are recorded, and by ``format`` the difference: "diff" a unified diff, "patch" a JSON Patch
+        (RFC 6902), "none" neither, and "auto" a patch of values and a diff of texts.
         Say ``override=True`` when the change turns the AI's decision around.
         """
         self.decide(
@@ -156,6 +148,7 @@ class Review(ContextScope["Review"]):
             rationale=rationale,
             before=before,
             after=after,
+            format=format,
             override=override,
             active_seconds=active_seconds,
         )
@@ -163,83 +156,105 @@ class Review(ContextScope["Review"]):
     def escalate(
         self,
         *,
-        rationale_code: str | Iterable[str] = (),
+        rationale_code: Codes = (),
         rationale: str | None = None,
-        active_seconds: float | None = None,
+        active_seconds: Seconds = None,
     ) -> None:
         """Leave the decision to somebody else. ``otel_audit.escalate`` then says to whom."""
         self.decide(ESCALATED, rationale_code=rationale_code, rationale=rationale, active_seconds=active_seconds)
+
+    def abandon(self, reason: str, *, active_seconds: Seconds = None) -> None:
+        """End without a decision, and say why: ``timeout``, ``closed``, ``released``, or a word of your own."""
+        with guard("review"):
+            self._conclude(Decision(ABANDONED, active_seconds=active_seconds, abandon_reason=text(reason)))
 
     def decide(
         self,
         decision: str,
         *,
-        rationale_code: str | Iterable[str] = (),
+        rationale_code: Codes = (),
         rationale: str | None = None,
-        before: str | None = None,
-        after: str | None = None,
+        before: object = None,
+        after: object = None,
+        format: ChangeFormat = "auto",  # noqa: A002 - the word for it
         override: bool | None = None,
-        active_seconds: float | None = None,
+        active_seconds: Seconds = None,
     ) -> None:
         """Decide in a word of your own.
 
         ``rationale_code`` is one or several codes of your own list, ``rationale`` free text;
-        ``active_seconds`` replaces the time that pause and resume measured.
+        ``active_seconds`` replaces the time that was measured here. Raises UnknownRationaleCode, and decides
+        nothing, where the list is strict and does not have the code.
         """
+        codes = listed(rationale_code)
+        self._desk.codes.check(codes)
         with guard("review"):
-            self._decided = self._recorder.now()
-            self._decision = Decision(
-                decision=text(decision),
-                rationale_code=rationale_codes(rationale_code),
-                rationale=rationale,
-                before=before,
-                after=after,
-                override=override,
-                active_seconds=active_seconds,
-            )
+            change = Change.of(before, after, format)
+            self._conclude(Decision(text(decision), codes, rationale, change, override, active_seconds=active_seconds))
 
     def pause(self) -> None:
         """The reviewer turned to something else: what follows is idle time. Pausing twice is pausing once."""
         with guard("review"):
-            if self._paused_at is None:
-                self._paused_at = self._recorder.now()
+            self._time.pause(self._desk.now())
 
     def resume(self) -> None:
         """The reviewer is back."""
         with guard("review"):
-            if self._paused_at is not None:
-                self._paused += max(0, self._recorder.now() - self._paused_at)
-                self._paused_at = None
+            self._time.resume(self._desk.now())
+
+    def heartbeat(self) -> None:
+        """The reviewer did something just now. With ``idle_after_seconds`` a longer silence counts as idle time."""
+        with guard("review"):
+            self._time.beat(self._desk.now())
+
+    def _conclude(self, decision: Decision) -> None:
+        if self._span is None:
+            note("review", "decided outside of its block, and not recorded: decide inside `with audit.review(...)`")
+        self._decided = self._desk.now()
+        self._active = self._time.beat(self._decided)
+        self._decision = decision
+
+    def _for_call(self, call: Call) -> Review:
+        task_id, reviewer = self._from_call.task_id, self._from_call.reviewer
+        opening = replace(self._opening, review_id=self._desk.new_id())
+        if task_id is not None:
+            opening = replace(opening, task_id=call.text(task_id, self._operation))
+        if reviewer is not None:
+            opening = replace(opening, reviewer=call.text(reviewer, self._operation))
+        return Review(self._desk, opening, self._idle_after_seconds, self._from_call)
+
+    def _returned(self, result: object) -> None:
+        if self._decision is None and self._from_call.decision is not None:
+            with guard("review"):
+                self._conclude(Decision(text(self._from_call.decision(result))))
 
     def _entered(self) -> Self:
         return self
 
     def _open(self) -> None:
-        ctx = with_task(Task(self.task_id))
-        self._opened = self._recorder.now()
-        attributes = self._recorder.review_attributes(ctx, self.review_id, self.reviewer, self._queue_wait_seconds)
-        self._span = self._recorder.start(EventType.REVIEW, attributes, ctx, at=self._opened)
-        self._attach(trace.set_span_in_context(self._span, ctx))
+        self._decision = None
+        self._ticket, ctx = self._desk.opened(self._opening, None)
+        self._time.start(self._ticket.opened_unix_nano)
+        self._span = ReviewSpan(self._desk, self._ticket, ctx)
+        self._attach(context.set_value(_CURRENT, self, trace.set_span_in_context(self._span.span, ctx)))
 
     def _close(self, exc: BaseException | None) -> None:
         super()._close(exc)
-        try:
+        if self._span is None:  # it could not be opened, which is counted
+            return
+        record, span = self._span, self._span.span
+        with guard("review"):
             if exc is not None:
-                self._span.record_exception(exc)
-                self._span.set_attribute(ERROR_TYPE, type(exc).__qualname__)
-                self._span.set_status(trace.Status(trace.StatusCode.ERROR, f"{type(exc).__name__}: {exc}"))
-            if self._decision is None:
-                self.decide(ABANDONED)
-            self._span.set_attributes(self._final_attributes(self._decision or Decision(ABANDONED)))
-        finally:
-            self._span.end(end_time=self._decided or None)
+                span.record_exception(exc)
+                span.set_attribute(ERROR_TYPE, type(exc).__qualname__)
+                span.set_status(trace.Status(trace.StatusCode.ERROR, f"{type(exc).__name__}: {exc}"))
+        if self._decision is None:
+            self._conclude(Decision(ABANDONED, abandon_reason=_why_left(exc)))
+        self._span = None  # a decision that is made from here on is too late
+        record.end(self._decision or Decision(ABANDONED), self._decided, self._active, self._desk.decided)
 
-    def _final_attributes(self, decision: Decision) -> dict[str, AttributeValue]:
-        wall = max(0, self._decided - self._opened)
-        still_paused = self._decided - self._paused_at if self._paused_at is not None else 0
-        paused = min(wall, self._paused + max(0, still_paused))
-        found = {
-            AUDIT_REVIEW_ACTIVE_SECONDS: (wall - paused) / 1e9,
-            AUDIT_REVIEW_IDLE_SECONDS: paused / 1e9,
-        }
-        return {**found, **decision.attributes(wall / 1e9)}
+
+def _why_left(exc: BaseException | None) -> str:
+    if exc is None:
+        return "undecided"
+    return "cancelled" if isinstance(exc, asyncio.CancelledError) else "error"
