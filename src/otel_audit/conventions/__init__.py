@@ -7,6 +7,7 @@ detects a record applies; audit attributes are honoured on all of them. See docs
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import PurePath
 from types import TracebackType
 from typing import Final, Protocol
@@ -105,10 +106,48 @@ def normalise(record: Record, *, identity_key: bytes, received_unix_nano: int) -
 
 def recognise(record: Record) -> Convention | None:
     """The convention that a record follows, None when none is known."""
-    for candidate in CONVENTIONS:
+    candidates = _BY_SCOPE[record.source.scope_name] if record.attributes.keys().isdisjoint(_SIGNS) else CONVENTIONS
+    for candidate in candidates:
         if candidate.detect(record):
             return candidate
     return None
+
+
+# Attributes that only one convention has. A record without any of them is of a convention by its scope, or a general one.
+_SIGNS: Final = {
+    "openinference.span.kind",
+    "ai.operationId",
+    "langfuse.observation.type",
+    "langsmith.span.kind",
+    "traceloop.span.kind",
+    "llm.request.type",
+}
+_BY_SIGN: Final[tuple[Convention, ...]] = (openinference, vercel, langfuse, langsmith)
+_SCOPES: Final[dict[Convention, re.Pattern[str]]] = {
+    litellm: litellm.SCOPES,
+    pydantic_ai: pydantic_ai.SCOPES,
+    openlit: openlit.SCOPES,
+    openllmetry: openllmetry.SCOPES,
+}
+_REMEMBERED: Final = 1 << 12
+
+
+class _Candidates(dict[str, tuple[Convention, ...]]):
+    """Conventions that a record of a scope may follow when it has no sign of another, remembered by scope name."""
+
+    def __missing__(self, scope_name: str) -> tuple[Convention, ...]:
+        found = tuple(
+            candidate
+            for candidate in CONVENTIONS
+            if candidate not in _BY_SIGN and (candidate not in _SCOPES or _SCOPES[candidate].match(scope_name))
+        )
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        self[scope_name] = found
+        return found
+
+
+_BY_SCOPE: Final = _Candidates()
 
 
 def _place(exc: BaseException) -> str:

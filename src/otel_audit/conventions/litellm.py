@@ -6,6 +6,7 @@ A call is the span ``litellm_request`` or, where the proxy's own span stands for
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from otel_audit.conventions import audit
@@ -19,7 +20,7 @@ from otel_audit.model import EventType, RecordKind
 
 NAME: Final = "litellm"
 
-SCOPE: Final = "litellm"
+SCOPES: Final = re.compile(r"litellm$")
 _RAW: Final = "raw_gen_ai_request"
 _TYPE: Final = "llm.request.type"
 _REQUEST: Final = "gen_ai.request."
@@ -67,7 +68,7 @@ _CALL_SPARE: Final[Table] = {
 
 def detect(record: Record) -> bool:
     """A span of LiteLLM's scope."""
-    return record.kind is RecordKind.SPAN and record.source.scope_name == SCOPE
+    return record.kind is RecordKind.SPAN and SCOPES.match(record.source.scope_name) is not None
 
 
 def apply(record: Record, draft: Draft) -> None:

@@ -21,7 +21,7 @@ from otel_audit.conventions.messages import (
 )
 from otel_audit.conventions.record import Record
 from otel_audit.conventions.spellings import provider, reasons
-from otel_audit.conventions.text import CLASSES, PLAIN, is_long
+from otel_audit.conventions.text import is_long
 from otel_audit.conventions.values import Value, format_typed
 from otel_audit.model import EventType
 
@@ -55,6 +55,12 @@ _CALL_TABLE: Final[Table] = {
     "llm.token_count.prompt_details.cache_write": ("cache_write_tokens", count),
     "llm.token_count.completion_details.reasoning": ("reasoning_tokens", count),
 }
+_IN_METADATA: Final = (
+    ("prompt_name", "prompt_name"),
+    ("prompt_version", "prompt_version"),
+    ("agent_name", "lc_agent_name"),
+    ("conversation_id", "thread_id"),
+)
 # Parts of the request that are no settings: they have columns or content of their own.
 _NO_SETTINGS: Final = frozenset(
     {"model", "messages", "input", "prompt", "instructions", "tools", "user", "conversation"}
@@ -77,6 +83,7 @@ def apply(record: Record, draft: Draft) -> None:
     if not is_long(operation):
         draft.columns["operation"] = operation
     draft.fill(_CALL_TABLE if event_type is EventType.AI_CALL else _TABLE, _SPARE)
+    _apply_metadata(draft, attributes.get("metadata"))
     if event_type is EventType.AI_CALL:
         indexed = _indexed(attributes)
         _apply_parameters(draft, attributes)
@@ -84,6 +91,7 @@ def apply(record: Record, draft: Draft) -> None:
         _apply_messages(draft, attributes, indexed)
     elif event_type is EventType.TOOL_CALL:
         draft.fall_back("tool_call_id", ("tool_call.id", "tool.id"))
+        _unwrap_tool(draft, attributes)
         draft.take("tool_arguments", "input.value" if "input.value" in attributes else "tool.parameters")
         draft.take("tool_result", "output.value")
     elif kind == "RETRIEVER":
@@ -96,6 +104,33 @@ def apply(record: Record, draft: Draft) -> None:
             draft.remark(APPROVAL_REQUESTED)
         if kind == "AGENT" and (agent := name(record.name)) is not None:
             draft.columns.setdefault("agent_name", agent)
+
+
+def _apply_metadata(draft: Draft, metadata: Value) -> None:
+    """Names in the application's own metadata, as LangChain passes it on."""
+    if not isinstance(metadata, str) or not any(f'"{key}"' in metadata for _, key in _IN_METADATA):
+        return
+    told = parsed_object(metadata)
+    if isinstance(told, dict):
+        columns: Any = draft.columns
+        for column, key in _IN_METADATA:
+            if (text := name(told.get(key))) is not None:
+                columns.setdefault(column, text)
+
+
+def _unwrap_tool(draft: Draft, attributes: dict[str, Value]) -> None:
+    """A tool's arguments and result out of the envelopes of smolagents and LangChain."""
+    sent = parsed_object(attributes.get("input.value"))
+    if isinstance(sent, dict) and sent.get("args") == [] and isinstance(sent.get("kwargs"), dict):
+        draft.write("tool_arguments", format_typed(sent["kwargs"]))
+    given = parsed_object(attributes.get("output.value"))
+    message = given.get("data") if isinstance(given, dict) and given.get("type") == "tool" else None
+    if isinstance(message, dict):
+        if (identity := name(message.get("tool_call_id"))) is not None:
+            draft.columns.setdefault("tool_call_id", identity)
+        if message.get("content"):
+            result = message["content"]
+            draft.write("tool_result", result if isinstance(result, str) else format_typed(result))
 
 
 def _apply_parameters(draft: Draft, attributes: dict[str, Value]) -> None:
@@ -114,14 +149,14 @@ def _apply_parameters(draft: Draft, attributes: dict[str, Value]) -> None:
     conversation_id = name(conversation.get("id") if isinstance(conversation, dict) else conversation)
     if conversation_id is not None:
         columns.setdefault("conversation_id", conversation_id)
-    settings = [
-        (key, format_typed(value))
-        for key, value in parameters.items()
-        if value is not None and key not in _NO_SETTINGS and CLASSES[key] == PLAIN
-    ]
-    settings = [(key, text) for key, text in settings if not is_long(text)]
-    if settings:
-        columns["configuration"] = settings
+    langchain = "_type" in parameters  # it says `"stream": false` whatever happened
+    draft.configure(
+        [
+            (key, format_typed(value))
+            for key, value in parameters.items()
+            if value is not None and key not in _NO_SETTINGS and not (langchain and key == "stream" and value is False)
+        ]
+    )
 
 
 def _apply_answer(draft: Draft, attributes: dict[str, Value]) -> None:

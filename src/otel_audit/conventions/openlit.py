@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,7 +13,7 @@ from otel_audit.conventions.values import Value
 
 NAME: Final = "openlit"
 
-SCOPES: Final = "openlit."
+SCOPES: Final = re.compile(r"openlit(\.|$)")
 # What it writes where the application said nothing. An int says that somebody did: `temperature=0` stays.
 _DEFAULTS: Final[Mapping[str, Value]] = {
     "gen_ai.request.temperature": 1.0,
@@ -27,10 +28,8 @@ _DEFAULTS: Final[Mapping[str, Value]] = {
 
 
 def detect(record: Record) -> bool:
-    """A GenAI record of one of the package's scopes, or one that calls its SDK OpenLIT."""
-    return (
-        record.source.scope_name.startswith(SCOPES) or record.attributes.get("telemetry.sdk.name") == "openlit"
-    ) and otel_genai.detect(record)
+    """A GenAI record of one of the package's scopes."""
+    return SCOPES.match(record.source.scope_name) is not None and otel_genai.detect(record)
 
 
 def apply(record: Record, draft: Draft) -> None:

@@ -119,6 +119,7 @@ _CALL_SPARE: Final[Table] = {
 _REFERENCES: Final = frozenset(
     f"gen_ai.{what}_ref" for what in ("input.messages", "output.messages", "system_instructions", "tool.definitions")
 )
+_EMPTY: Final = (str, list)  # of these types an empty value states nothing
 BY_REFERENCE: Final = "content_by_reference"
 _NO_DEFAULTS: Final[Mapping[str, Value]] = {}
 
@@ -179,7 +180,7 @@ def _settle_rest(draft: Draft, rest: list[str], defaults: Mapping[str, Value]) -
     for key in rest:
         if key.startswith(_REQUEST):
             value = attributes[key]
-            if value in ("", []) or is_long(key):
+            if (not value and type(value) in _EMPTY) or is_long(key):
                 continue
             if key in defaults and defaults[key] == value and type(defaults[key]) is type(value):
                 continue

@@ -5,6 +5,7 @@ Version 2 of its spans names a tool's arguments and result in its own words.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from otel_audit.conventions import otel_genai
@@ -17,14 +18,14 @@ from otel_audit.model import EventType
 
 NAME: Final = "pydantic_ai"
 
-SCOPE: Final = "pydantic-ai"
+SCOPES: Final = re.compile(r"pydantic-ai$")
 _PARAMETERS: Final = "model_request_parameters"
 _NEEDS_APPROVAL: Final = "unapproved"  # the `kind` of a tool that runs only when a person approved
 
 
 def detect(record: Record) -> bool:
     """A GenAI record of the package's scope."""
-    return record.source.scope_name == SCOPE and otel_genai.detect(record)
+    return SCOPES.match(record.source.scope_name) is not None and otel_genai.detect(record)
 
 
 def apply(record: Record, draft: Draft) -> None:

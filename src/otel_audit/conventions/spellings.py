@@ -74,6 +74,8 @@ def reason(value: Value) -> str | None:
 
 def reasons(value: Value) -> list[str] | None:
     """Finish reasons, one per choice: a list, a JSON list as a string, or names with commas between them."""
+    if type(value) is list and len(value) == 1 and type(value[0]) is str and value[0] in _REASONS:
+        return [_REASONS[value[0]]]  # by far the most frequent
     if isinstance(value, str):
         value = _listed(value)
     items = value if isinstance(value, list) else [value]
@@ -93,6 +95,8 @@ def _listed(text: str) -> list[Value]:
 
 def provider(value: Value) -> str | None:
     """A provider's name in lower case, ``openai`` for ``OpenAI`` and ``openai.chat``; "" for a framework's name."""
+    if type(value) is str and value in _providers:
+        return _providers[value]
     text = name(value)
     if text is None:
         return None
