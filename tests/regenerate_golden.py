@@ -1,4 +1,4 @@
-"""Write the golden files: what a reader is told about the AI calls of some captures.
+"""Write the golden files: what a reader is told about the AI calls of each folder of captures.
 
 ``python -m tests.regenerate_golden`` writes them, ``--check`` only reports a difference (a test does the same).
 Read the diff: a golden file is right when it says what a person reading the capture's JSON would.
@@ -11,9 +11,9 @@ import sys
 from typing import Any
 
 from otel_audit.model import AuditEvent
-from tests.conformance.captures import FIXTURES, events
+from tests.conformance.captures import FIXTURES, events, folders
 
-FOLDERS = ("genai-openai", "handmade-semconv", "multi-service", "openinference-openai")
+FOLDERS = folders()
 GOLDEN = FIXTURES / "golden"
 _TOLD = ("ai_call", "tool_call", "evaluation", "review")
 _LEFT_OUT = {
@@ -39,20 +39,37 @@ def _readable(text: str) -> Any:
 
 
 def joined_content(found: list[AuditEvent]) -> dict[tuple[str, str], dict[str, str]]:
-    """Content that log records tell about a span, by (trace, span); the order in which they came is no matter."""
+    """Content that log records tell about a span, by (trace, span), as the store's reader joins it.
+
+    Messages that came one a record become one list, in the order of their times.
+    """
     content: dict[tuple[str, str], dict[str, str]] = {}
-    for event in found:
-        if event.columns["record_kind"] == "log" and event.columns.get("span_id"):
-            place = content.setdefault((event.columns["trace_id"], event.columns["span_id"]), {})
-            place.update({name: text for name, text in event.content.items() if name in _JOINED})
+    for event in sorted(found, key=_order):
+        columns = event.columns
+        if columns["event_type"] == "log" and columns.get("convention") and columns.get("span_id"):
+            place = content.setdefault((columns["trace_id"], columns["span_id"]), {})
+            for name, text in event.content.items():
+                if name in _JOINED:
+                    place[name] = _joined(place[name], text) if name in place else text
     return content
+
+
+def _joined(earlier: str, later: str) -> str:
+    lists = [_readable(text) for text in (earlier, later)]
+    if all(isinstance(messages, list) for messages in lists):
+        return json.dumps(lists[0] + lists[1])
+    return f"{earlier}\n{later}"
+
+
+def _order(event: AuditEvent) -> tuple[int, str]:
+    return event.columns["event_time"], event.columns["event_id"]
 
 
 def golden(found: list[AuditEvent]) -> str:
     """The AI calls, tool calls and evaluations among events, as JSON text."""
     logs = joined_content(found)
     told = []
-    for event in sorted(found, key=lambda event: (event.columns["event_time"], event.columns["event_id"])):
+    for event in sorted(found, key=_order):
         columns: dict[str, Any] = dict(event.columns)
         if columns["event_type"] not in _TOLD:
             continue

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otel_audit.conventions.content import Content
 from otel_audit.conventions.record import Record
-from otel_audit.conventions.text import SHORT, is_long
+from otel_audit.conventions.text import CLASSES, PLAIN, SHORT, is_long
 from otel_audit.conventions.values import Value, format_typed
 from otel_audit.model import EventColumns
+
+if TYPE_CHECKING:
+    from otel_audit.conventions.derived import Approval
 
 _COUNT_LIMIT: Final = 1 << 64  # columns of counts are UInt64
 
@@ -70,9 +73,10 @@ class Draft:
     """What ``normalise`` fills and a convention's ``apply`` completes.
 
     ``taken`` says under which content name an attribute's text went, so that it is stored once.
+    ``approvals`` are what the record tells of a person's decisions: events of their own.
     """
 
-    __slots__ = ("columns", "content", "otlp", "record", "remarks", "taken")
+    __slots__ = ("approvals", "columns", "content", "otlp", "record", "remarks", "taken")
 
     def __init__(self, record: Record) -> None:
         source = record.source
@@ -82,6 +86,7 @@ class Draft:
         self.remarks: list[str] = source.remarks.copy()
         self.otlp = source.otlp + record.otlp
         self.taken: dict[str, str] = {}
+        self.approvals: Sequence[Approval] = ()
 
     def fill(self, table: Table, spare: Table = _NO_TABLE) -> list[str]:
         """Set a column for each attribute that ``table`` names and whose value fits the column.
@@ -98,7 +103,7 @@ class Draft:
                 if rule is None:
                     rest.append(key)
                     continue
-                if rule[0] in columns:
+                if columns.get(rule[0]):
                     continue
             column, coerce = rule
             if coerce is name and type(value) is str and 0 < len(value) <= SHORT:
@@ -132,3 +137,19 @@ class Draft:
     def write(self, content_name: str, text: str) -> None:
         """Set assembled content. What is there already stays."""
         self.content.setdefault(content_name, text)
+
+    def configure(self, settings: Sequence[tuple[str, str]]) -> None:
+        """Set the stated configuration: (name, JSON value). A long or textual one stays in the attributes only."""
+        kept = [(key, text) for key, text in settings if CLASSES[key] == PLAIN and not is_long(text)]
+        if kept:
+            self.columns["configuration"] = kept
+
+    def remark(self, text: str) -> None:
+        """Add a remark once."""
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+    def add(self, approval: Approval) -> None:
+        """Add a person's decision. Of two with one key the first counts."""
+        if all(known.key != approval.key for known in self.approvals):
+            self.approvals = [*self.approvals, approval]

@@ -61,28 +61,61 @@ def content_parts(content: Value) -> list[Message]:
     return [_piece(piece) for piece in pieces]
 
 
+def tool_response(identity: Value, response: Value) -> Message:
+    """A part that is a tool's answer."""
+    return {"type": "tool_call_response", "id": identity, "response": response}
+
+
 def _piece(piece: Value) -> Message:
     if isinstance(piece, str):
         return text_part(piece)
     if not isinstance(piece, dict):
         return text_part(format_typed(piece))
-    if isinstance(piece.get("text"), str) and str(piece.get("type")) in ("text", "input_text", "output_text", "None"):
-        return text_part(piece["text"])
+    kind = str(piece.get("type"))
+    if isinstance(piece.get("text"), str):
+        if kind in ("text", "input_text", "output_text", "None"):
+            return text_part(piece["text"])
+        if kind in ("reasoning", "thinking"):
+            return {"type": "reasoning", "content": piece["text"]}
     image = piece.get("image_url")
     url = image.get("url") if isinstance(image, dict) else image
     if isinstance(url, str):
         return image_part(url)
+    tool = _tool_piece(kind, piece)
+    if tool is not None:
+        return tool
     return piece if "type" in piece else {"type": "text", "content": format_typed(piece)}
+
+
+def _tool_piece(kind: str, piece: dict[str, Value]) -> Message | None:
+    """A tool call or answer as Anthropic (tool_use), Vercel (tool-call) and Bedrock (toolUse) write them."""
+    if kind == "tool_use":
+        return tool_call(piece.get("id"), piece.get("name"), piece.get("input"))
+    if kind == "tool_result":
+        return tool_response(piece.get("tool_use_id"), piece.get("content"))
+    if kind == "tool-call":
+        arguments = piece.get("input", piece.get("args"))
+        return tool_call(piece.get("toolCallId"), piece.get("toolName"), arguments)
+    if kind == "tool-result":
+        output = piece.get("output", piece.get("result"))
+        if isinstance(output, dict) and output.keys() == {"type", "value"}:
+            output = output["value"]
+        return tool_response(piece.get("toolCallId"), output)
+    use, result = piece.get("toolUse"), piece.get("toolResult")
+    if isinstance(use, dict):
+        return tool_call(use.get("toolUseId"), use.get("name"), use.get("input"))
+    if isinstance(result, dict):
+        return tool_response(result.get("toolUseId"), result.get("content"))
+    return None
 
 
 def chat_message(role: str, message: dict[str, Value]) -> Message:
     """A message of the chat-completions style (role, content, tool_calls, tool_call_id) in the common form."""
     role = message["role"] if isinstance(message.get("role"), str) else role
     content = message.get("content")
-    if role == "tool":
-        identity = message.get("tool_call_id", message.get("id"))
-        return {"role": role, "parts": [{"type": "tool_call_response", "id": identity, "response": content}]}
     parts = content_parts(content)
+    if role == "tool" and not any(part.get("type") == "tool_call_response" for part in parts):
+        return {"role": role, "parts": [tool_response(message.get("tool_call_id", message.get("id")), content)]}
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else []:
         function = call.get("function") if isinstance(call, dict) else None
@@ -106,13 +139,48 @@ def from_anything(value: Value, role: str) -> str:
             document = json.loads(value)
         except ValueError:
             document = None
+    if isinstance(document, dict) and "role" not in document and isinstance(document.get("messages"), list):
+        document = document["messages"]  # the provider's request, or a framework's state
     items = document if isinstance(document, list) else [document]
-    if items and all(isinstance(item, dict) and "role" in item for item in items):
-        return format_messages(item if "parts" in item else chat_message(role, item) for item in items)
+    found = [message_of(item, role) for item in _flat(items)]
+    if found and all(found):
+        return format_messages(message for message in found if message is not None)
     text = value if isinstance(value, str) else format_typed(value)
     return format_messages([{"role": role, "parts": [text_part(text)]}])
 
 
+def _flat(items: list[Any]) -> list[Any]:
+    """LangChain sends a list of one conversation."""
+    return items[0] if len(items) == 1 and isinstance(items[0], list) else items
+
+
+def message_of(item: Value, role: str) -> Message | None:
+    """A message in the common form from one of any form known, None for what is none."""
+    if not isinstance(item, dict):
+        return None
+    if "role" in item:
+        return item if "parts" in item else chat_message(role, item)
+    fields = item.get("kwargs") if item.get("lc") == 1 else item.get("data", item)  # LangChain's two forms
+    if not isinstance(fields, dict) or not {"content", "type"} <= fields.keys() | item.keys():
+        return None
+    word = fields.get("type", item.get("type"))
+    told = _LANGCHAIN_ROLES.get(word) if isinstance(word, str) else None
+    if told is None:
+        return None
+    message = chat_message(told, {key: value for key, value in fields.items() if key != "role"} | {"tool_calls": ()})
+    for call in fields.get("tool_calls") or ():
+        if isinstance(call, dict):
+            message["parts"].append(tool_call(call.get("id"), call.get("name"), call.get("args")))
+    return message
+
+
+_LANGCHAIN_ROLES: Final = {
+    "system": "system",
+    "human": "user",
+    "ai": "assistant",
+    "AIMessageChunk": "assistant",
+    "tool": "tool",
+}
 _SYSTEM: Final = '"system"'
 _NEXT_MESSAGE: Final = '},{"role":'  # between quotes it would be escaped, so this is never inside a text
 _REMEMBERED_LENGTH: Final = 1 << 13

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
-from otel_audit.conventions import audit
-from otel_audit.conventions.draft import Draft, Table, count, name, names
+from otel_audit.conventions import audit, logprobs
+from otel_audit.conventions.derived import APPROVAL_REQUESTED, notice_resumed
+from otel_audit.conventions.draft import Draft, Table, count, name
 from otel_audit.conventions.messages import (
     Message,
     content_parts,
@@ -18,7 +20,8 @@ from otel_audit.conventions.messages import (
     tool_call,
 )
 from otel_audit.conventions.record import Record
-from otel_audit.conventions.text import CLASSES, PLAIN, is_long
+from otel_audit.conventions.spellings import provider, reasons
+from otel_audit.conventions.text import is_long
 from otel_audit.conventions.values import Value, format_typed
 from otel_audit.model import EventType
 
@@ -31,7 +34,7 @@ _OPERATIONS: Final = {"LLM": "chat", "EMBEDDING": "embeddings", "TOOL": "execute
 
 _TABLE: Final[Table] = {
     **audit.TABLE,
-    "llm.provider": ("provider", name),
+    "llm.provider": ("provider", provider),
     "llm.model_name": ("response_model", name),
     "embedding.model_name": ("response_model", name),
     "session.id": ("conversation_id", name),
@@ -40,10 +43,10 @@ _TABLE: Final[Table] = {
     "tool.name": ("tool_name", name),
     "prompt.id": ("prompt_name", name),
     "llm.prompt_template.version": ("prompt_version", name),
-    "llm.finish_reason": ("finish_reason", names),
+    "llm.finish_reason": ("finish_reason", reasons),
     "error.type": ("error_type", name),
 }
-_SPARE: Final[Table] = {"llm.system": ("provider", name)}
+_SPARE: Final[Table] = {"llm.system": ("provider", provider)}
 _CALL_TABLE: Final[Table] = {
     **_TABLE,
     "llm.token_count.prompt": ("input_tokens", count),
@@ -52,15 +55,22 @@ _CALL_TABLE: Final[Table] = {
     "llm.token_count.prompt_details.cache_write": ("cache_write_tokens", count),
     "llm.token_count.completion_details.reasoning": ("reasoning_tokens", count),
 }
+_IN_METADATA: Final = (
+    ("prompt_name", "prompt_name"),
+    ("prompt_version", "prompt_version"),
+    ("agent_name", "lc_agent_name"),
+    ("conversation_id", "thread_id"),
+)
 # Parts of the request that are no settings: they have columns or content of their own.
 _NO_SETTINGS: Final = frozenset(
     {"model", "messages", "input", "prompt", "instructions", "tools", "user", "conversation"}
+    | {"model_name", "_type"}  # LangChain's own
 )
 
 
 def detect(record: Record) -> bool:
     """A span with an OpenInference kind."""
-    return _KIND in record.attributes
+    return isinstance(record.attributes.get(_KIND), str)
 
 
 def apply(record: Record, draft: Draft) -> None:
@@ -73,6 +83,7 @@ def apply(record: Record, draft: Draft) -> None:
     if not is_long(operation):
         draft.columns["operation"] = operation
     draft.fill(_CALL_TABLE if event_type is EventType.AI_CALL else _TABLE, _SPARE)
+    _apply_metadata(draft, attributes.get("metadata"))
     if event_type is EventType.AI_CALL:
         indexed = _indexed(attributes)
         _apply_parameters(draft, attributes)
@@ -80,12 +91,46 @@ def apply(record: Record, draft: Draft) -> None:
         _apply_messages(draft, attributes, indexed)
     elif event_type is EventType.TOOL_CALL:
         draft.fall_back("tool_call_id", ("tool_call.id", "tool.id"))
+        _unwrap_tool(draft, attributes)
         draft.take("tool_arguments", "input.value" if "input.value" in attributes else "tool.parameters")
         draft.take("tool_result", "output.value")
     elif kind == "RETRIEVER":
         documents = [_leaf(item, "document") for item in _list(_indexed(attributes), "retrieval", "documents")]
         if documents:
             draft.write("context", format_typed(documents))
+    elif kind in ("AGENT", "CHAIN"):
+        notice_resumed(draft, attributes.get("input.value"))
+        if _INTERRUPTED in str(attributes.get("output.value", "")):
+            draft.remark(APPROVAL_REQUESTED)
+        if kind == "AGENT" and (agent := name(record.name)) is not None:
+            draft.columns.setdefault("agent_name", agent)
+
+
+def _apply_metadata(draft: Draft, metadata: Value) -> None:
+    """Names in the application's own metadata, as LangChain passes it on."""
+    if not isinstance(metadata, str) or not any(f'"{key}"' in metadata for _, key in _IN_METADATA):
+        return
+    told = parsed_object(metadata)
+    if isinstance(told, dict):
+        columns: Any = draft.columns
+        for column, key in _IN_METADATA:
+            if (text := name(told.get(key))) is not None:
+                columns.setdefault(column, text)
+
+
+def _unwrap_tool(draft: Draft, attributes: dict[str, Value]) -> None:
+    """A tool's arguments and result out of the envelopes of smolagents and LangChain."""
+    sent = parsed_object(attributes.get("input.value"))
+    if isinstance(sent, dict) and sent.get("args") == [] and isinstance(sent.get("kwargs"), dict):
+        draft.write("tool_arguments", format_typed(sent["kwargs"]))
+    given = parsed_object(attributes.get("output.value"))
+    message = given.get("data") if isinstance(given, dict) and given.get("type") == "tool" else None
+    if isinstance(message, dict):
+        if (identity := name(message.get("tool_call_id"))) is not None:
+            draft.columns.setdefault("tool_call_id", identity)
+        if message.get("content"):
+            result = message["content"]
+            draft.write("tool_result", result if isinstance(result, str) else format_typed(result))
 
 
 def _apply_parameters(draft: Draft, attributes: dict[str, Value]) -> None:
@@ -104,31 +149,76 @@ def _apply_parameters(draft: Draft, attributes: dict[str, Value]) -> None:
     conversation_id = name(conversation.get("id") if isinstance(conversation, dict) else conversation)
     if conversation_id is not None:
         columns.setdefault("conversation_id", conversation_id)
-    settings = [
-        (key, format_typed(value))
-        for key, value in parameters.items()
-        if key not in _NO_SETTINGS and CLASSES[key] == PLAIN
-    ]
-    settings = [(key, text) for key, text in settings if not is_long(text)]
-    if settings:
-        columns["configuration"] = settings
+    langchain = "_type" in parameters  # it says `"stream": false` whatever happened
+    draft.configure(
+        [
+            (key, format_typed(value))
+            for key, value in parameters.items()
+            if value is not None and key not in _NO_SETTINGS and not (langchain and key == "stream" and value is False)
+        ]
+    )
 
 
 def _apply_answer(draft: Draft, attributes: dict[str, Value]) -> None:
-    """What only the provider's raw answer, in ``output.value``, tells."""
+    """What only the provider's or framework's raw answer, in ``output.value``, tells."""
     answer = parsed_object(attributes.get("output.value"))
     if not isinstance(answer, dict):
         return
-    columns = draft.columns
-    for column, key in (("response_id", "id"), ("model_fingerprint", "system_fingerprint")):
-        text = name(answer.get(key))
+    logprobs.write(draft, answer)
+    if isinstance(answer.get("generations"), list):
+        _apply_generations(draft, answer)
+    elif isinstance(answer.get("raw"), str) and answer["raw"].startswith("ChatCompletion("):
+        _apply_repr(draft, answer["raw"])
+    else:
+        _name_answer(draft, answer)
+        choices = answer.get("choices")
+        if isinstance(choices, list):
+            found = reasons([choice.get("finish_reason") for choice in choices if isinstance(choice, dict)])
+            if found is not None:
+                draft.columns["finish_reason"] = found
+
+
+def _name_answer(draft: Draft, answer: Value) -> None:
+    for column, key in (
+        ("response_id", "id"),
+        ("model_fingerprint", "system_fingerprint"),
+        ("response_model", "model_name"),
+    ):
+        text = name(answer.get(key)) if isinstance(answer, dict) else None
         if text is not None:
-            columns[column] = text  # type: ignore[literal-required]  # both are columns
-    choices = answer.get("choices")
-    if isinstance(choices, list):
-        reasons = names([choice.get("finish_reason") for choice in choices if isinstance(choice, dict)])
-        if reasons is not None:
-            columns["finish_reason"] = reasons
+            draft.columns[column] = text  # type: ignore[literal-required]  # all are columns
+
+
+def _apply_generations(draft: Draft, answer: dict[str, Value]) -> None:
+    """LangChain: the provider's words are in ``llm_output``; with streaming, in the generation."""
+    found = logprobs.generations(answer)
+    for generation in found[:1]:
+        _name_answer(draft, generation.get("generation_info"))
+    _name_answer(draft, answer.get("llm_output"))
+    told = [_leaf(generation, "generation_info").get("finish_reason") for generation in found]
+    if (words := reasons(told)) is not None:
+        draft.columns["finish_reason"] = words
+
+
+# smolagents keeps the provider's answer as the Python repr of the client's object.
+_REPR_ID: Final = re.compile(r"^ChatCompletion\(id='([^'\\]{1,256})'")
+_REPR_REASON: Final = re.compile(r"\bChoice\(finish_reason='(\w{1,64})'")
+_REPR_TAIL: Final = {
+    "response_model": re.compile(r".*, model='([^'\\]{1,256})', object='chat\.completion'", re.DOTALL),
+    "model_fingerprint": re.compile(r".*, system_fingerprint='([^'\\]{1,256})'", re.DOTALL),
+}
+
+
+def _apply_repr(draft: Draft, text: str) -> None:
+    columns: dict[str, Any] = draft.columns  # type: ignore[assignment]  # the names below are columns
+    if (match := _REPR_ID.match(text)) is not None:
+        columns["response_id"] = match[1]
+    for column, pattern in _REPR_TAIL.items():
+        if (match := pattern.match(text)) is not None:  # greedy: the last one, which is the client's and no text
+            columns[column] = match[1]
+    if (words := reasons(_REPR_REASON.findall(text))) is not None:
+        columns["finish_reason"] = words
+    logprobs.write_repr(draft, text)
 
 
 def _apply_messages(draft: Draft, attributes: dict[str, Value], indexed: dict[str, Any]) -> None:
@@ -179,6 +269,8 @@ def _content(piece: dict[str, Any]) -> Message:
     url = _leaf(_leaf(piece, "image"), "image").get("url")
     return image_part(url) if isinstance(url, str) else {**piece, "type": piece.get("type", "unknown")}
 
+
+_INTERRUPTED: Final = '"__interrupt__"'  # LangGraph: the run waits for a person
 
 # Attributes such as llm.input_messages.0.message.role, as a tree by the words between the dots.
 

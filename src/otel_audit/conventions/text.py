@@ -53,6 +53,7 @@ _KEYS: Final = frozenset(
         "llm.prompt_template.template",
         "llm.prompt_template.variables",
         "tool.parameters",
+        "tool_parameters",
     }
 )
 _PREFIXES: Final = (
@@ -62,6 +63,10 @@ _PREFIXES: Final = (
     "http.response.header.",
     "ai.telemetry.metadata.",
     "traceloop.association.properties.",
+    "langfuse.trace.metadata.",
+    "langfuse.observation.metadata.",
+    "langsmith.metadata.",
+    "metadata.",
 )
 _HARMLESS_SUFFIXES: Final = ("request_id", "request-id", "version")  # ids that join records, under the prefixes above
 _LAST_WORDS: Final = frozenset(
@@ -97,6 +102,7 @@ _LAST_WORDS: Final = frozenset(
         "prompts",
         "query",
         "question",
+        "reasoning",
         "response",
         "result",
         "results",

@@ -39,7 +39,7 @@ class Loss:
 
 @dataclass(slots=True)
 class Decoded:
-    """A request's events in the order of its records, and what could not be read of it."""
+    """A request's events in the order of its records (derived ones after theirs), and what could not be read of it."""
 
     events: list[AuditEvent] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
@@ -128,10 +128,10 @@ class _Request:
             except DecodeError:
                 self._lose(source, self._kind, wire.UNDECODABLE, record_raw)
                 continue
-            event = normalise(record, identity_key=key, received_unix_nano=received)
-            if record.anonymous:
-                self._number(event)
-            events.append(event)
+            for event in normalise(record, identity_key=key, received_unix_nano=received):
+                if record.anonymous:
+                    self._number(event)
+                events.append(event)
         if leftover := _leftover(block):
             self._lose(source, "scope", wire.UNKNOWN_FIELDS, leftover)
 
