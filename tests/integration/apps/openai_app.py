@@ -1,0 +1,18 @@
+"""The OpenAI client: a chat, a stream, and a request that fails."""
+
+import os
+import sys
+
+import openai
+
+client = openai.OpenAI(base_url=os.environ["PROVIDER"] + "/v1", api_key="test", max_retries=0)
+question = [{"role": "user", "content": "Is the income of jane.roe@example.com enough?"}]
+client.chat.completions.create(model="gpt-4o-mini", messages=question, temperature=0.2)
+for _ in client.chat.completions.create(model="gpt-4o-mini", messages=question, stream=True):
+    pass
+try:
+    client.chat.completions.create(model="broken", messages=question)
+except openai.InternalServerError:
+    pass
+print("called", flush=True)
+sys.stdin.read()
