@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,7 @@ from words import (
 )
 
 from otel_audit.model import EventType
+from otel_audit.reports.linked_calls import also_reported, repeats, reported_again
 
 _GAP_SECONDS: Final = 120.0
 _NOT_THE_STORY: Final = frozenset({EventType.ACCESS, EventType.EVALUATION, *TECHNICAL_TYPES})
@@ -69,10 +70,16 @@ def is_technical(row: Row) -> bool:
     return row["event_type"] in TECHNICAL_TYPES
 
 
+def main_steps(rows: Sequence[Row]) -> list[Row]:
+    """The entries without plumbing, and without those that tell an AI call again that another of them tells."""
+    again = repeats(rows)
+    return [row for row in rows if not is_technical(row) and (row["origin"], row["seq"]) not in again]
+
+
 def verdict(rows: Sequence[Row]) -> list[Piece]:
     """The task in one or two sentences, from its entries in order."""
     pieces: list[Piece] = []
-    calls = [row for row in rows if row["event_type"] == EventType.AI_CALL and not row["duplicate_of"]]
+    calls = [row for row in main_steps(rows) if row["event_type"] == EventType.AI_CALL]
     decided = [row for row in rows if row["event_type"] == EventType.REVIEW and row["decision"]]
     handed_on = [row for row in rows if row["event_type"] == EventType.ESCALATION]
     resolved = [row for row in rows if row["event_type"] == EventType.RESOLUTION]
@@ -137,9 +144,13 @@ def _covered(rows: Iterable[Row]) -> float:
     return covered / NANO
 
 
-def timeline(rows: Sequence[Row], zone: str) -> list[Happening]:
-    """The lines of the timeline, oldest first, from entries in order."""
+def timeline(rows: Sequence[Row], zone: str, everything: Sequence[Row] = ()) -> list[Happening]:
+    """The lines of the timeline, oldest first, from entries in order.
+
+    ``everything`` are all entries of the task, also those that are not shown: who else reported an AI call is said.
+    """
     found: list[Happening] = []
+    again = reported_again(everything or rows)
     for index, row in enumerate(rows):
         previous = rows[index - 1] if index else None
         at = instant(row)
@@ -153,7 +164,7 @@ def timeline(rows: Sequence[Row], zone: str) -> list[Happening]:
                 time=local(at, zone).strftime("%H:%M:%S"),
                 exact=exact(at),
                 headline=headline(row),
-                notes=tuple(_notes(row)),
+                notes=(*_notes(row), *_linked(row, again)),
             )
         )
     return found
@@ -178,6 +189,13 @@ def _notes(row: Row) -> Iterable[str]:
         yield f"by {by}"
     if row["service"]:
         yield f"in {row['service']}"
+
+
+def _linked(row: Row, again: Mapping[tuple[str, int], Sequence[Row]]) -> Iterable[str]:
+    if others := again.get((row["origin"], row["seq"])):
+        yield also_reported(others)
+    elif row["duplicate_of"]:
+        yield f"the same call as span {row['duplicate_of']}"
 
 
 def _is_machine(row: Row) -> bool:

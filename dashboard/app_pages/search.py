@@ -185,24 +185,26 @@ def _peek(row: Row) -> None:
     """The story of the selected row's task, beside the table."""
     reader, key = deps.reader(), (row["origin"], row["seq"])
     if row["task_id"]:
-        rows = story.in_order(each for each in reader.task(row["task_id"]) if _in_peek(each, key))
+        everything = story.in_order(reader.task(row["task_id"]))
+        main = {_key(each) for each in story.main_steps(everything)} | {key}
+        rows = [each for each in everything if _key(each) in main]
         deps.record("VIEW", row["task_id"], "task", task_id=row["task_id"])
         url = links.task_url(row["task_id"], origin=row["origin"], seq=row["seq"])
         head = f'<h2 class="h">{esc(row["task_id"])}</h2><a href="{esc(url)}" target="_self">Open full record</a>'
     else:
         entry = reader.entry(*key)
-        rows = [entry] if entry else []
+        everything = rows = [entry] if entry else []
         deps.record("VIEW", f"{row['origin']}:{row['seq']}", "entry")
         head = '<h2 class="h">One event</h2><span class="muted">It belongs to no task.</span>'
     with st.container(border=True, height=_TABLE_HEIGHT, key="peek"):
         st.html(
             f'<div class="peekhead">{head}</div>{story_view.time_bar(rows)}<div class="spaced"></div>'
-            + story_view.timeline(rows, zone, key, with_texts=False)
+            + story_view.timeline(rows, zone, key, everything, with_texts=False)
         )
 
 
-def _in_peek(row: Row, key: tuple[str, int]) -> bool:
-    return not story.is_technical(row) or (row["origin"], row["seq"]) == key
+def _key(row: Row) -> tuple[str, int]:
+    return row["origin"], row["seq"]
 
 
 def _ask(sizes: tuple[tuple[str, int], ...]) -> tuple[Asked, list[str]]:

@@ -101,7 +101,7 @@ def _page() -> None:
         return
     deps.record("VIEW", task_id, "task", task_id=task_id)
     marked = _marked()
-    rows = [row for row in everything if not story.is_technical(row)]
+    rows = story.main_steps(everything)
     frame.title(task_id, beside=story.task_title(everything))
     st.html(story_view.verdict(story.verdict(rows or everything)))
     left, right = st.columns([1.25, 1], gap="large")
@@ -115,7 +115,7 @@ def _page() -> None:
             f"Show technical steps ({technical:,})", value=is_marked_technical, key="show_technical"
         ):
             shown = everything
-        st.html(story_view.timeline(shown, zone, marked))
+        st.html(story_view.timeline(shown, zone, marked, everything))
     with right:
         _integrity(everything)
         _change(rows)

@@ -63,10 +63,20 @@ def time_bar(rows: Sequence[Row]) -> str:
     )
 
 
-def timeline(rows: Sequence[Row], zone: str, marked: tuple[str, int] | None, *, with_texts: bool = True) -> str:
-    """The timeline, oldest first; ``marked`` is the (origin, seq) of the entry that a link points at."""
+def timeline(
+    rows: Sequence[Row],
+    zone: str,
+    marked: tuple[str, int] | None,
+    everything: Sequence[Row] = (),
+    *,
+    with_texts: bool = True,
+) -> str:
+    """The timeline, oldest first; ``marked`` is the (origin, seq) of the entry that a link points at.
+
+    ``everything`` are all entries of the task, also those that are not shown.
+    """
     lines: list[str] = []
-    for happening in story.timeline(rows, zone):
+    for happening in story.timeline(rows, zone, everything):
         if happening.gap:
             lines.append(f'<li class="gap">{esc(happening.gap)}</li>')
         if happening.day:

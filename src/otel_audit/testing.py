@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from otel_audit.errors import StoreUnavailable
 from otel_audit.ledger.encoding import genesis_hash
@@ -99,6 +99,11 @@ class MemoryLedger(LedgerWriter):
     def recent_event_ids(self, start: int) -> Iterator[list[bytes]]:
         """Event ids of what is known."""
         yield [known.event_id.encode() for known in self.known if known.seq >= start]
+
+    def recent_calls(self, start: int, limit: int) -> list[dict[str, Any]]:
+        """No columns are kept."""
+        del start, limit
+        return []
 
     def known_events(self, event_ids: Sequence[str]) -> list[KnownEvent]:
         """Entries under these ids."""

@@ -119,8 +119,8 @@ def test_verdict_tells_the_whole_story_in_a_sentence() -> None:
     """A task's sentence names the models, what each person decided, how it ended and how long it took."""
     rows = [
         event("span", 0),
-        event("ai_call", 1, 8, response_model="gpt-4o-mini"),
-        event("ai_call", 9, 10, response_model="gpt-4o-mini", duplicate_of="x"),
+        event("ai_call", 1, 8, response_model="gpt-4o-mini", span_id="x", seq=1),
+        event("ai_call", 9, 10, response_model="gpt-4o-mini", duplicate_of="x", seq=2),
         event("review", 20, 80, reviewer_id="u_102", decision="modified", active_seconds=51.0),
         event("escalation", 90, from_reviewer="u_102", to_reviewer="u_7", escalation_level=2),
         event("resolution", 840, reviewer_id="u_7", resolution="approved_with_changes"),
@@ -192,7 +192,7 @@ def test_messages_keep_their_roles() -> None:
 def test_timeline_shows_gaps_and_hides_technical_records() -> None:
     """A timeline has each step at its exact time, says where nothing happened, and how many records it leaves out."""
     rows = [
-        event("ai_call", 0, 5, response_model="m", trace_id="a" * 32, origin="o", seq=3),
+        event("ai_call", 0, 5, response_model="m", trace_id="a" * 32, span_id="x", origin="o", seq=3),
         event("span", 4, 5, service="s", origin="o", seq=4),
         event(
             "review",

@@ -165,3 +165,31 @@ def test_every_code_has_plain_words():
     from otel_audit.ledger.findings import Code
 
     assert set(trust.MEANINGS) >= {str(code) for code in Code}
+
+
+def reported_twice():
+    """One call that two instrumentations told, and a log record of one of them."""
+    call = {"event_type": "ai_call", "response_model": "atlas"}
+    return [
+        row(seq=0, at=1, ends=8, span_id="01", scope_name="outer", **call),
+        row(seq=1, at=2, ends=7, span_id="02", scope_name="inner", duplicate_of="01", **call),
+        row(seq=2, at=3, span_id="", scope_name="outer", record_kind="log", duplicate_of="01", **call),
+    ]
+
+
+def test_a_call_that_is_told_twice_is_one_step():
+    """The story counts it once; its line names who else reported it, and shows the others among the technical steps."""
+    rows = reported_twice()
+    assert said(rows).startswith("atlas wrote the draft in 7 s.")
+    assert story.main_steps(rows) == rows[:1]
+    (line,) = story.timeline(story.main_steps(rows), "UTC", rows)
+    assert "also reported by inner, outer (log)" in line.notes
+    assert [line.notes[-1] for line in story.timeline(rows, "UTC")][1] == "the same call as span 01"
+    assert "also reported by inner" in story_view.timeline(rows[:1], "UTC", None, rows)
+
+
+def test_a_second_report_alone_is_a_step():
+    """Where the record that counts belongs to another task, its second report still tells this task's call."""
+    rows = reported_twice()[1:2]
+    assert story.main_steps(rows) == rows
+    assert said(rows).startswith("atlas wrote the draft")

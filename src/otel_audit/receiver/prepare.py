@@ -68,9 +68,16 @@ def prepare(event: AuditEvent) -> PreparedEvent:
 
 def with_remark(prepared: PreparedEvent, remark: str) -> PreparedEvent:
     """The same event with one more remark of the receiver."""
-    columns: EventColumns = {**prepared.event.columns}
-    columns["remarks"] = (*columns.get("remarks", ()), remark)
-    event = AuditEvent(columns, prepared.event.content)
+    return _changed(prepared, {"remarks": (*prepared.event.columns.get("remarks", ()), remark)})
+
+
+def with_duplicate(prepared: PreparedEvent, duplicate_of: str) -> PreparedEvent:
+    """The same event as one that tells again what the record with this span id tells."""
+    return _changed(prepared, {"duplicate_of": duplicate_of})
+
+
+def _changed(prepared: PreparedEvent, columns: EventColumns) -> PreparedEvent:
+    event = AuditEvent({**prepared.event.columns, **columns}, prepared.event.content)
     encoded = encode_event(event, {text.name: text.commitment for text in prepared.texts})
     return PreparedEvent(event, prepared.event_id, prepared.retention_class, encoded, prepared.texts)
 

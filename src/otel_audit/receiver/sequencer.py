@@ -19,8 +19,16 @@ from otel_audit.errors import AuditError, LedgerConflict, StoreUnavailable
 from otel_audit.ledger.encoding import encode_bytes, encode_entry, leaf_hash, origin_prefix
 from otel_audit.model import AuditEvent
 from otel_audit.receiver.checkpoints import Checkpointer
+from otel_audit.receiver.duplicates import CAPACITY, Call, Duplicates, call_of
 from otel_audit.receiver.known_ids import KnownIds
-from otel_audit.receiver.prepare import PreparedEvent, content_rows, is_same_record, prepare, with_remark
+from otel_audit.receiver.prepare import (
+    PreparedEvent,
+    content_rows,
+    is_same_record,
+    prepare,
+    with_duplicate,
+    with_remark,
+)
 from otel_audit.store.writer import Head, KnownEvent, LedgerWriter
 
 _LOG: Final = logging.getLogger(__name__)
@@ -29,6 +37,7 @@ _MAX_GROUP_BYTES: Final = 64 << 20
 _ID_LOOKUP_SIZE: Final = 5_000
 _RECONCILE_DELAYS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds; the last one repeats
 DEDUPLICATION_WINDOW: Final = 5_000_000  # event ids remembered exactly enough to recognise a retry
+_CALLS_WINDOW: Final = 1_000_000  # entries at the end of the ledger that are looked through for AI calls at start
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,8 @@ class _Group:
     submissions: list[_Submission]
     # retention class -> new events; dict order is the order of the runs
     fresh: dict[str, list[tuple[PreparedEvent, list[tuple[_Submission, int]]]]] = field(default_factory=dict)
+    # The AI calls among them, each with the first of its event's places.
+    calls: list[tuple[tuple[_Submission, int], Call]] = field(default_factory=list)
 
 
 class Sequencer:
@@ -84,6 +95,7 @@ class Sequencer:
         # Owned by the writer thread.
         self._head = Head(0, b"")
         self._known = KnownIds(DEDUPLICATION_WINDOW)
+        self._duplicates = Duplicates()
         self._last_recorded = 0
         # Guarded by _lock: what waits, and why nothing may wait any more.
         self._lock = threading.Condition()
@@ -108,6 +120,8 @@ class Sequencer:
         start = max(0, self._head.size - DEDUPLICATION_WINDOW)
         for event_ids in self._writer.recent_event_ids(start):
             self._known.add(event_ids)
+        recent = self._writer.recent_calls(max(0, self._head.size - _CALLS_WINDOW), CAPACITY)
+        self._duplicates.remember(call for columns in recent if (call := call_of(columns)) is not None)
         self._thread.start()
 
     def submit(self, events: Sequence[AuditEvent]) -> Future[list[Receipt]]:
@@ -186,8 +200,10 @@ class Sequencer:
             return group
 
     def _commit(self, submissions: list[_Submission]) -> None:
+        group = _Group(submissions)
         try:
-            group = self._recognise(submissions)
+            self._recognise(group)
+            self._link(group)
             self._insert(group)
         except LedgerConflict:
             for submission in submissions:
@@ -198,14 +214,15 @@ class Sequencer:
             for submission in submissions:
                 self._fail(submission, StoreUnavailable(f"the store did not take the events: {exc}"))
             self._reconcile()
+            self._remember(group)
         else:
+            self._remember(group)
             for submission in submissions:
                 self._acknowledge(submission)
 
-    def _recognise(self, submissions: list[_Submission]) -> _Group:
+    def _recognise(self, group: _Group) -> None:
         """Tell new events from retries of stored ones, and from others under a known id (conflicts)."""
-        group = _Group(submissions)
-        flat = [(s, i, event) for s in submissions for i, event in enumerate(s.events)]
+        flat = [(s, i, event) for s in group.submissions for i, event in enumerate(s.events)]
         maybe = self._known.maybe_known([event.event_id.encode() for _, _, event in flat])
         suspects = sorted({event.event_id for (_, _, event), known in zip(flat, maybe, strict=True) if known})
         stored: dict[str, list[KnownEvent]] = {}
@@ -237,7 +254,25 @@ class Sequencer:
             places = [(submission, index)]
             twins.append((event, places))
             group.fresh.setdefault(fresh.retention_class, []).append((fresh, places))
-        return group
+
+    def _link(self, group: _Group) -> None:
+        """Mark the AI calls that are told already, or that another of the group tells better."""
+        runs = group.fresh.values()
+        calls = iter(self._duplicates.link(event.event for events in runs for event, _ in events))
+        for events in runs:
+            for index, (event, places) in enumerate(events):
+                call = next(calls)
+                if call is None:
+                    continue
+                group.calls.append((places[0], call))
+                if call.duplicate_of:
+                    events[index] = (with_duplicate(event, call.duplicate_of), places)
+
+    def _remember(self, group: _Group) -> None:
+        """Keep the group's AI calls in mind, as far as they are in the store: later ones may tell them again."""
+        self._duplicates.remember(
+            call for (submission, index), call in group.calls if 0 <= submission.seqs[index] < self._head.size
+        )
 
     def _insert(self, group: _Group) -> None:
         """Sequence, hash and insert: texts first, then one insert a retention class (= one partition)."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from otel_audit.model import EventType, RecordKind
 from otel_audit.reports import narrate
 from otel_audit.reports._times import NANO, clock, iso_nano
+from otel_audit.reports.linked_calls import also_reported, repeats, reported_again
 from otel_audit.store.reader import Totals
 
 Row = dict[str, Any]
@@ -52,7 +53,9 @@ def shown_words(shown: int, totals: Totals) -> str:
 
 def timeline_lines(task_id: str, rows: Sequence[Row], *, everything: bool, texts: bool) -> list[str]:
     """Return a task's story: one sentence, then each step with its exact time, its facts, and the gaps between."""
-    steps = [row for row in rows if everything or _is_step(row)]
+    again = reported_again(rows)
+    repeated = repeats(rows)
+    steps = [row for row in rows if everything or _is_step(row, repeated)]
     kind = next((row["task_kind"] for row in rows if row["task_kind"]), "")
     lines = [f"Task {task_id}{f' ({kind})' if kind else ''}", narrate.verdict(rows), "", "Times are UTC."]
     quiet_since: int | None = None
@@ -60,7 +63,7 @@ def timeline_lines(task_id: str, rows: Sequence[Row], *, everything: bool, texts
         pause = 0.0 if quiet_since is None else (row["event_time"] - quiet_since) / NANO
         if pause >= _GAP_SECONDS:
             lines.append(f"{_INDENT}... {narrate.duration_words(pause)} without an event ...")
-        lines += _step_lines(row, texts=texts)
+        lines += _step_lines(row, again.get((row["origin"], row["seq"]), ()), texts=texts)
         quiet_since = max(quiet_since or row["event_time"], row["event_time"], row["end_time"])
     lines += ["", _where(rows)]
     if hidden := len(rows) - len(steps):
@@ -116,14 +119,16 @@ def _tree(rows: Sequence[Row]) -> Iterator[tuple[int, Row]]:
                 waiting += [(depth + 1, child) for child in reversed(children[row["span_id"]])]
 
 
-def _is_step(row: Row) -> bool:
-    if row["duplicate_of"]:
+def _is_step(row: Row, repeated: Collection[tuple[str, int]]) -> bool:
+    if (row["origin"], row["seq"]) in repeated:
         return False
     return row["event_type"] not in narrate.TECHNICAL_TYPES or row["status"] == "error"
 
 
-def _step_lines(row: Row, *, texts: bool) -> Iterator[str]:
+def _step_lines(row: Row, again: Sequence[Mapping[str, Any]], *, texts: bool) -> Iterator[str]:
     yield f"{iso_nano(narrate.shown_time(row))}  {narrate.headline(row)}"
+    if again:
+        yield f"{_INDENT}{also_reported(again)}"
     if row["event_type"] == EventType.REVIEW and row["event_time"] < row["end_time"]:
         yield f"{_INDENT}opened {iso_nano(row['event_time'])}"
     if facts := narrate.facts(row):

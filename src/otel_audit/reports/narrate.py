@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, Final
 
 from otel_audit.model import EventType
+from otel_audit.reports.linked_calls import repeats
 from otel_audit.semconv import AUDIT_ACTION, AUDIT_LOSS_COUNT, AUDIT_LOSS_REASON, AUDIT_TARGET_ID
 
 Row = Mapping[str, Any]
@@ -210,7 +211,12 @@ def verdict(rows: Sequence[Row]) -> str:
 
 
 def _ai_step(rows: Sequence[Row]) -> str:
-    calls = [row for row in rows if row.get("event_type") == EventType.AI_CALL and not row.get("duplicate_of")]
+    repeated = repeats(rows)
+    calls = [
+        row
+        for row in rows
+        if row.get("event_type") == EventType.AI_CALL and (row.get("origin"), row.get("seq")) not in repeated
+    ]
     if not calls:
         return ""
     models = list(

@@ -142,6 +142,15 @@ class LedgerWriter:
             for block in blocks:
                 yield list(block[0])
 
+    def recent_calls(self, start: int, limit: int) -> list[dict[str, Any]]:
+        """Columns of the newest ``limit`` AI calls from entry ``start`` on, oldest first: what tells them apart."""
+        with self._database.client() as client:
+            result = client.query(
+                sql("writer_recent_calls"), parameters={"origin": self.origin, "start": start, "limit": limit}
+            )
+        rows = [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+        return rows[::-1]
+
     def known_events(self, event_ids: Sequence[str]) -> list[KnownEvent]:
         """Entries that carry one of these event ids."""
         return [

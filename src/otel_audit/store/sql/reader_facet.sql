@@ -1,7 +1,8 @@
-SELECT value, count() AS events
+-- An AI call counts once. A value that only a second report of one has is listed with 0.
+SELECT value, countIf(duplicate_of = '') AS events
 FROM
 (
-    SELECT arrayJoin(/*values*/) AS value
+    SELECT arrayJoin(/*values*/) AS value, e.duplicate_of AS duplicate_of
     FROM audit_entries AS e
     WHERE true /*filter*/
 )

@@ -6,7 +6,7 @@ SELECT
             toUnixTimestamp64Nano(e.event_time) + 1000000000 * {utc_offset_seconds:Int64},
             1000000000 * {step_seconds:Int64}),
         1000000000) AS bucket,
-    e.event_type AS event_type,
+    if(e.duplicate_of = '', e.event_type, 'reported_again') AS event_type,  -- as in reader_counts_by_type.sql
     count() AS events
 FROM audit_entries AS e
 WHERE true /*filter*/
