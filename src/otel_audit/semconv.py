@@ -97,6 +97,8 @@ AUDIT_PROVIDER_REQUEST_ID: Final = "audit.provider.request.id"
 # The audit record itself.
 AUDIT_RECORD_ID: Final = "audit.record.id"
 """Identity of the record, stable across retries. (string)"""
+AUDIT_CAPTURE_POLICY: Final = "audit.capture_policy"
+"""Label of the capture policy that the application applied, name/version. (string)"""
 AUDIT_ACTOR_ID: Final = "audit.actor.id"
 """Who did it. (string)"""
 AUDIT_ACTOR_TYPE: Final = "audit.actor.type"

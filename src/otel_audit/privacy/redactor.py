@@ -53,8 +53,9 @@ class Redactor:
             from otel_audit.privacy.presidio import analyzer  # noqa: PLC0415 - an optional extra
 
             self._analyze = analyzer()
-        self._blobs = Blobs(self._blob, self._redact)
-        # Results by text: one for texts, one for names. Dictionary operations are atomic; a lost update costs a repeat.
+        self._blobs = Blobs(self.blob, self._redact)
+        # Results by text, "" for unchanged: one for texts, one for ids. Dictionary operations are atomic; a lost
+        # update costs a repeat.
         self._texts: dict[str, str] = {}
         self._ids: dict[str, str] = {}
 
@@ -66,7 +67,7 @@ class Redactor:
         if mode is Mode.FULL or not text:
             return text
         if mode is Mode.REDACTED:
-            return self._redact_value(text, key)
+            return self.string(text, key)
         return self._replaced(text, mode)
 
     def value(self, key: str, value: Any) -> Any:
@@ -88,14 +89,30 @@ class Redactor:
         return self._walk(key, value)
 
     def name(self, text: str) -> str:
-        """A name or id: only what can hardly be anything else is masked (e-mail, card, IBAN, SSN, the policy's own)."""
+        """The name of a thing (a span, an event, an attribute's key, a scope), which has no key of its own."""
+        return text if self._is_full or not text else self._redact(text)
+
+    def identifier(self, text: str) -> str:
+        """An id or a version: only what can hardly be anything else is masked, so that ids go on to join records."""
         if self._is_full:
             return text
         known = self._ids.get(text)
         if known is None:
             known = self._mask(text, careful=True) if self._custom or is_suspicious(text) else text
             self._remember(self._ids, text, known)
-        return known
+        return known or text
+
+    def typed(self, key: str, text: str, markers: Mapping[str, str]) -> str:
+        """Typed JSON (docs/design/normalising.md) with its texts masked; ``markers`` gives content its new names."""
+        mode = self._rules.mode_of(key)
+        if mode is Mode.FULL:
+            return text
+        walked = walk_json(text, self, key, markers)
+        return walked if walked is not None else self._redact(text)
+
+    def mode_of(self, key: str) -> Mode:
+        """The policy's mode for an attribute of this service."""
+        return self._rules.mode_of(key)
 
     def tokens(self, kind: str, value: str) -> list[str]:
         """All tokens that a normalised value may have had under the keys that are known."""
@@ -125,13 +142,13 @@ class Redactor:
 
     def _walk(self, key: str, value: Any) -> Any:
         if isinstance(value, str):
-            return self._redact_value(value, key) if value else value
+            return self.string(value, key) if value else value
         if isinstance(value, bool) or value is None:
             return value
         if isinstance(value, int | float):
             return self._number(key, value)
         if isinstance(value, bytes):
-            return self._bytes(value)
+            return self.octets(value)
         if isinstance(value, Mapping):
             items = [
                 (self._key(name), self._walk(name if isinstance(name, str) else "", item))
@@ -158,34 +175,34 @@ class Redactor:
 
     def number(self, key: str, text: str) -> str | None:
         """The token for a number that is personal data, or None."""
-        digits = len(text)
-        if digits < 5 or text.startswith("-"):
+        size = len(text)
+        if size < 5:
             return None
         kind = hints.hint(key) if "field" in self.policy.detectors else ""
-        if kind and kind != "id" and hints.fits(kind, text):
+        if kind and kind != "id" and hints.fits(kind, text) and text.isdigit():
             return self._token(kind, text)
-        masked = self._mask(text, careful=True) if digits >= 9 or self._custom else text
-        return masked if masked != text else None
+        if self._custom or (13 <= size <= 19 and text[0] in "2345689"):  # no card's number begins with another digit
+            masked = self._mask(text, careful=True)
+            return masked if masked != text else None
+        return None
 
-    def _bytes(self, value: bytes) -> Any:
+    def octets(self, value: bytes) -> Any:
         try:
             text = value.decode()
         except UnicodeDecodeError:
             text = value.decode("latin-1")
             return (
-                self._blob("application/octet-stream", value)
-                if len(value) > 64 or self._redact(text) != text
-                else value
+                self.blob("application/octet-stream", value) if len(value) > 64 or self._redact(text) != text else value
             )
         if "\0" in text and len(value) > 64:
-            return self._blob("application/octet-stream", value)
+            return self.blob("application/octet-stream", value)
         masked = self._redact(text)
         return value if masked == text else masked.encode(errors="replace")
 
-    def _redact_value(self, text: str, key: str) -> str:
+    def string(self, text: str, key: str) -> str:
         kind = hints.hint(key) if key else ""
         if kind == "id":
-            return self.name(text)
+            return self.identifier(text)
         if kind and "field" in self.policy.detectors and hints.fits(kind, text) and not TOKEN.search(text):
             masked = self._redact(text)
             return masked if TOKEN.fullmatch(masked) else self._token(kind, text)
@@ -198,14 +215,14 @@ class Redactor:
         if known is None:
             known = self._mask(text) if self._custom or is_suspicious(text) else text
             self._remember(self._texts, text, known)
-        return known
+        return known or text
 
     @staticmethod
     def _remember(cache: dict[str, str], text: str, result: str) -> None:
         if len(text) <= _SHORT:
             if len(cache) >= _REMEMBERED:
                 cache.clear()
-            cache[text] = result
+            cache[text] = "" if result == text else result
 
     def _mask(self, text: str, *, careful: bool = False) -> str:
         """Replace all that is found in a text, in what it decodes to, and in what it holds as JSON or base64."""
@@ -264,7 +281,7 @@ class Redactor:
             return value
         return self._keys.token(kind, normal_form(kind, value))
 
-    def _blob(self, mime: str, raw: bytes) -> str:
+    def blob(self, mime: str, raw: bytes) -> str:
         return f"[blob:{mime};{len(raw)} bytes;{self._keys.digest('blob', raw.hex())}]"
 
 

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 _DATA_URI: Final = re.compile(
@@ -37,53 +37,77 @@ _decode: Final = json.JSONDecoder(
 ).decode
 
 
-class _Walker(Protocol):
-    def name(self, text: str) -> str: ...
-    def number(self, key: str, text: str) -> str | None: ...
-    def _redact_value(self, text: str, key: str) -> str: ...
-    def _blob(self, mime: str, raw: bytes) -> str: ...
+_MARKER: Final = "content:"
+_NO_MARKERS: Final[Mapping[str, str]] = {}
 
 
-def walk_json(text: str, walker: _Walker) -> str | None:
-    """A JSON text with everything in it masked: the same text when nothing was found, None when it is no JSON."""
+class Walker(Protocol):
+    """What a JSON text is walked by."""
+
+    def name(self, text: str) -> str:
+        """A key, masked."""
+
+    def number(self, key: str, text: str) -> str | None:
+        """The token for a number, or None."""
+
+    def string(self, text: str, key: str) -> str:
+        """A string, masked."""
+
+    def blob(self, mime: str, raw: bytes) -> str:
+        """The token for bytes that nobody can look into."""
+
+    def octets(self, value: bytes) -> Any:
+        """Bytes, masked: the same object when nothing was found."""
+
+
+def walk_json(text: str, walker: Walker, key: str = "", markers: Mapping[str, str] = _NO_MARKERS) -> str | None:
+    """A JSON text with everything in it masked: the same text when nothing was found, None when it is no JSON.
+
+    ``markers`` gives the new name of each text that the JSON may point to.
+    """
     try:
         value = _decode(text)
-        masked = _walk("", value, walker)
+        masked = _walk(key, value, walker, markers)
         return text if masked is value else _format(masked)
     except (ValueError, RecursionError):  # cut off, or nested too deep: it is searched as any other text
         return None
 
 
-def _walk(key: str, value: Any, walker: _Walker) -> Any:
+def _walk(key: str, value: Any, walker: Walker, markers: Mapping[str, str]) -> Any:
     if type(value) is str:
-        return walker._redact_value(value, key) if value else value  # noqa: SLF001 - the other half of one engine
+        if value[:8] == _MARKER and value[8:] in markers:
+            new = markers[value[8:]]
+            return value if new == value[8:] else _MARKER + new
+        return walker.string(value, key) if value else value
     if type(value) is Number:
         return walker.number(key, value) or value
     if type(value) is Object:
-        return _walk_object(value, walker)
+        return _walk_object(value, walker, markers)
     if isinstance(value, list):
-        parts = [_walk(key, item, walker) for item in value]
+        parts = [_walk(key, item, walker, markers) for item in value]
         return value if all(new is old for new, old in zip(parts, value, strict=True)) else parts
     return value
 
 
-def _walk_object(value: Object, walker: _Walker) -> Any:
+def _walk_object(value: Object, walker: Walker, markers: Mapping[str, str]) -> Any:
     if len(value) == 1 and isinstance(value[0][1], str):
         ((key, text),) = value
         if key == "$bytes":  # typed JSON, docs/design/normalising.md
             return _typed_bytes(value, text, walker)
         if key == "$raw":
-            return walker._blob("application/octet-stream", _raw(text))  # noqa: SLF001 - as above
-        if key == "$content":
+            return walker.blob("application/octet-stream", _raw(text))
+        if key == "$content" and text in markers:
+            return value if markers[text] == text else Object([(key, markers[text])])
+        if key == "$double":
             return value
-    items = Object((walker.name(key), _walk(key, item, walker)) for key, item in value)
+    items = Object((walker.name(key), _walk(key, item, walker, markers)) for key, item in value)
     unchanged = all(new[0] == old[0] and new[1] is old[1] for new, old in zip(items, value, strict=True))
     return value if unchanged else items
 
 
-def _typed_bytes(value: Object, text: str, walker: _Walker) -> Any:
+def _typed_bytes(value: Object, text: str, walker: Walker) -> Any:
     raw = _raw(text)
-    masked = walker._bytes(raw)  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+    masked = walker.octets(raw)
     if masked is raw:
         return value
     return masked if isinstance(masked, str) else Object([("$bytes", base64.b64encode(masked).decode())])
@@ -133,8 +157,8 @@ class Blobs:
 
     def _run(self, match: re.Match[str]) -> str:
         text = match[0]
-        if len(text) < _LONG_BLOB and _HEX.fullmatch(text):
-            return text
+        if _HEX.fullmatch(text):
+            return self._hexadecimal(text)
         raw = decoded(text)
         if raw is None:
             return text
@@ -142,7 +166,7 @@ class Blobs:
             inner = raw.decode()
         except UnicodeDecodeError:
             mime = next((mime for magic, mime in _MAGIC if raw.startswith(magic)), "")
-            if mime or (len(text) >= _LONG_BLOB and not _HEX.fullmatch(text) and _is_mixed(text)):
+            if mime or (len(text) >= _LONG_BLOB and _is_mixed(text)):
                 return self._blob(mime or "application/octet-stream", raw)
             latin = raw.decode("latin-1")
             return (
@@ -155,6 +179,17 @@ class Blobs:
             masked.encode()
         ).decode()
         return encoded if text.endswith("=") or len(text) % 4 == 0 else encoded.rstrip("=")
+
+    def _hexadecimal(self, text: str) -> str:
+        """Hex that spells a text with personal data; ids and hashes never spell one."""
+        try:
+            raw = bytes.fromhex(text)
+            inner = raw.decode()
+        except ValueError:
+            return text
+        if not inner.isprintable() or self._redact(inner) == inner:
+            return text
+        return self._blob("text/plain", raw)
 
 
 def _is_mixed(text: str) -> bool:

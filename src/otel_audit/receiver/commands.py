@@ -95,6 +95,13 @@ def receiver_options(command: _Command) -> _Command:
                 envvar="OTEL_AUDIT_MAX_PENDING_MIB",
                 help="Memory for what waits for the store; beyond it producers are told to retry.",
             ),
+            click.option(
+                "--capture-policy",
+                default="redacted",
+                show_default=True,
+                envvar="OTEL_AUDIT_CAPTURE_POLICY",
+                help="What is kept of texts: reference, hash, redacted, full, or the path of a policy file.",
+            ),
         )
     ):
         command = option(command)

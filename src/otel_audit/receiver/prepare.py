@@ -6,6 +6,7 @@ Runs on the threads that answer requests, so that the single writer has little l
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +16,7 @@ from otel_audit.model import AuditEvent, EventColumns
 from otel_audit.privacy.commitments import commit
 from otel_audit.store.writer import KnownEvent
 
-CAPTURE_POLICY: Final = "full/1"  # texts are kept whole, apart from the ledger; other policies come with the redactor
+CAPTURE_POLICY: Final = "full/1"  # of an event that no policy was applied to
 DEFAULT_RETENTION_CLASS: Final = "standard"
 # A class is a partition of the store: producers choose among these, they do not make new ones.
 RETENTION_CLASSES: Final = frozenset({DEFAULT_RETENTION_CLASS, "eu_ai_act", "soc2", "hipaa"})
@@ -51,8 +52,13 @@ class PreparedEvent:
         return len(self.encoded) + sum(len(text.value) for text in self.texts) + 512
 
 
-def prepare(event: AuditEvent) -> PreparedEvent:
-    """Commit to the event's texts and encode it. Raises MalformedInput for a value its column can't hold."""
+def prepare(event: AuditEvent, mask: Callable[[AuditEvent], AuditEvent] | None = None) -> PreparedEvent:
+    """Mask the event's texts, commit to them, and encode it. Raises MalformedInput for a value its column can't hold.
+
+    ``mask`` applies the receiver's capture policy (``masking.Masking``); from here on only what it gives is known.
+    """
+    if mask is not None:
+        event = mask(event)
     columns = event.columns
     if columns.setdefault("retention_class", DEFAULT_RETENTION_CLASS) not in RETENTION_CLASSES:
         columns["retention_class"] = DEFAULT_RETENTION_CLASS

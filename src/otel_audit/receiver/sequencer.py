@@ -72,7 +72,7 @@ class Sequencer:
 
     ``max_pending_bytes`` bounds the memory of what waits: beyond it ``submit`` raises StoreUnavailable and the
     producer keeps the data. ``clock`` gives nanoseconds since 1970. ``on_stop`` is told when the writer had to
-    stop because the ledger in the store is not the one it continued.
+    stop because the ledger in the store is not the one it continued. ``mask`` applies the capture policy.
     """
 
     def __init__(
@@ -83,12 +83,14 @@ class Sequencer:
         clock: Callable[[], int] = time.time_ns,
         max_pending_bytes: int = 256 << 20,
         on_stop: Callable[[LedgerConflict], None] | None = None,
+        mask: Callable[[AuditEvent], AuditEvent] | None = None,
     ) -> None:
         self._writer = writer
         self._checkpointer = checkpointer
         self._clock = clock
         self._max_pending_bytes = max_pending_bytes
         self._on_stop = on_stop
+        self._mask = mask
         self.origin = writer.origin
         self._prefix = origin_prefix(self.origin)
         self._content_origin = encode_bytes(self.origin.encode())
@@ -130,7 +132,7 @@ class Sequencer:
         Raises MalformedInput when an event can't be encoded, StoreUnavailable when too much waits already
         or the writer has stopped. The future fails with StoreUnavailable when the store refuses the group.
         """
-        prepared = [prepare(event) for event in events]
+        prepared = [prepare(event, self._mask) for event in events]
         submission = _Submission(prepared, sum(event.size for event in prepared), seqs=[-1] * len(prepared))
         if not prepared:
             submission.done.set_result([])

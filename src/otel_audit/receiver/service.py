@@ -21,12 +21,14 @@ from otel_audit.errors import AuditError, LedgerConflict, StoreUnavailable, Veri
 from otel_audit.ledger.checkpoint import open_checkpoint
 from otel_audit.ledger.note import Signer
 from otel_audit.model import AuditEvent, Checkpoint, EventType
+from otel_audit.privacy.policy import choose_policy
 from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Checkpointer
 from otel_audit.receiver.decode import Decoder
 from otel_audit.receiver.grpc_server import GrpcServer
 from otel_audit.receiver.http_server import http_app
 from otel_audit.receiver.intake import Intake
 from otel_audit.receiver.losses import Losses, internal_event
+from otel_audit.receiver.masking import Masking
 from otel_audit.receiver.sequencer import Sequencer
 from otel_audit.store.database import Database, Role, open_embedded, open_server
 from otel_audit.store.folder import DataFolder
@@ -56,6 +58,7 @@ class ReceiverSettings:
     checkpoint_seconds: float = DEFAULT_INTERVAL_SECONDS
     max_pending_mib: int = 256
     cors_origins: tuple[str, ...] = ()
+    capture_policy: str = "redacted"  # a mode, or the path of a TOML file: docs/how-to/privacy.md
 
 
 class Receiver:
@@ -64,6 +67,7 @@ class Receiver:
     def __init__(self, settings: ReceiverSettings) -> None:
         self.settings = settings
         self.folder = DataFolder(settings.data)
+        self.policy = choose_policy(settings.capture_policy)
         self.anchor_dir = settings.anchor_dir or self.folder.anchors
         self.token = secrets.token_urlsafe(32)
         self.losses = Losses()
@@ -139,6 +143,7 @@ class Receiver:
             checkpointer,
             max_pending_bytes=self.settings.max_pending_mib << 20,
             on_stop=self._on_conflict,
+            mask=Masking(self.policy, self.folder.pseudonym_keys()),
         )
         self._writer_id = uuid.uuid4().hex
         self._epoch = writer.claim(self._writer_id, time.time_ns())

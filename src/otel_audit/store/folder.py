@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.note import Signer
+from otel_audit.privacy.keys import PseudonymKeys
 
 _HOME: Final = "otel-audit"
 _PRIVATE_DIR: Final = 0o700
@@ -150,6 +151,11 @@ class DataFolder:
             if not path.exists():
                 _write(path, secrets.token_hex(32) + "\n", replace=False)
             return bytes.fromhex(_private_text(path))
+
+    def pseudonym_keys(self) -> PseudonymKeys:
+        """Keys of the tokens that take the place of personal data: of the environment, else the folder's own."""
+        with self._explained("use the privacy keys in"):
+            return PseudonymKeys.from_environment(fallback=self.keys / "privacy.key")
 
     def verifier_keys(self) -> list[str]:
         """Public keys (C2SP verifier keys) of this ledger's signing keys, past and present."""

@@ -1,0 +1,245 @@
+"""The capture policy, applied to every event of the receiver whatever brought it.
+
+Complete by construction: each column that can hold a producer's text has a rule here, a test goes through the
+schema, and an event without its rules can't be prepared. Nothing is skipped because an application already masked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from otel_audit.ledger.schema import EVENT_COLUMNS, ColumnType
+from otel_audit.model import AuditEvent, EventColumns, Pairs
+from otel_audit.privacy.keys import PseudonymKeys
+from otel_audit.privacy.policy import CapturePolicy, Mode, stricter
+from otel_audit.privacy.redactor import Redactor
+from otel_audit.semconv import AUDIT_CAPTURE_POLICY
+
+_MARKER: Final = "content:"  # docs/design/normalising.md
+_LABEL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}")
+_REMEMBERED_SERVICES: Final = 256
+_REMEMBERED_MAPS: Final = 256
+
+# Columns that hold a word of the receiver's own, never one of a producer's.
+OWN_WORDS: Final = {
+    "retention_class": "one of prepare.RETENTION_CLASSES",
+    "event_type": "one of model.EventType: producers choose among these",
+    "record_kind": "span, log or internal",
+    "status": "unset, ok or error",
+    "convention": "name of a convention module",
+    "capture_policy": "label of the policies, checked by _LABEL",
+    "duplicate_of": "span id in hex, made by the receiver",
+}
+# Hexadecimal of the record's bytes; one of a wrong length may spell anything, and is searched as text.
+HEX_IDS: Final = {"trace_id": 32, "span_id": 16, "parent_span_id": 16}
+# What things are called. Everything else is an id or a version, where a false alarm would cut what joins records.
+NAMES: Final = frozenset(
+    {
+        "name",
+        "task_kind",
+        "decision",
+        "rationale_code",
+        "resolution",
+        "agent_name",
+        "tool_name",
+        "prompt_name",
+        "evaluation_name",
+        "score_label",
+        "error_type",
+        "scope_name",
+        "finish_reason",
+    }
+)
+MAPS: Final = frozenset(column.name for column in EVENT_COLUMNS if column.type is ColumnType.STRING_MAP)
+JSON_COLUMNS: Final = frozenset({"span_events", "links"})
+_JSON_MAPS: Final = frozenset({"configuration", "attributes_json", "resource_attributes_json", "scope_attributes_json"})
+_TEXTUAL: Final = frozenset({ColumnType.STRING, ColumnType.NAME})
+IDS: Final = frozenset(
+    column.name
+    for column in EVENT_COLUMNS
+    if column.type in _TEXTUAL | {ColumnType.STRINGS}
+    and column.name not in NAMES | JSON_COLUMNS | OWN_WORDS.keys() | HEX_IDS.keys()
+)
+_OWN_NUMBERS: Final = re.compile(r"kind|flags|severity_number|status_code|absent_\w+|\w*_order|\w*_count|\w*unix_nano")
+_PLACE: Final = re.compile(r"(?:(?:resource_|scope_)?attributes|span_events\.\d+|links\.\d+)\.")
+_REPEAT: Final = re.compile(r"#\d+$")
+# Assembled texts, and the attribute whose mode counts for them as well.
+_ALIASES: Final = {
+    "input": "gen_ai.input.messages",
+    "output": "gen_ai.output.messages",
+    "system_instructions": "gen_ai.system_instructions",
+    "tool_definitions": "gen_ai.tool.definitions",
+    "tool_arguments": "gen_ai.tool.call.arguments",
+    "tool_result": "gen_ai.tool.call.result",
+    "rationale": "audit.rationale.text",
+    "before": "audit.change.before",
+    "after": "audit.change.after",
+}
+_UNREADABLE: Final = frozenset({"raw", "raw_resource", "raw_scope", "raw_schema_url", "raw_resource_schema_url"})
+
+
+class Masking:
+    """One policy with its keys. Safe to share between threads."""
+
+    def __init__(self, policy: CapturePolicy, keys: PseudonymKeys) -> None:
+        self.policy = policy
+        self._keys = keys
+        self._is_full = policy.rules.mode is Mode.FULL and not policy.rules.attributes and not policy.services
+        # By service; a flood of made-up services starts it afresh.
+        self._services: dict[str, _ServiceMasking] = {}
+
+    def __call__(self, event: AuditEvent) -> AuditEvent:
+        """The event as the policy lets it be stored; ``event`` itself is left as it is."""
+        columns = event.columns
+        label = self._label(columns)
+        if self._is_full:
+            return AuditEvent({**columns, "capture_policy": label}, event.content)
+        service = columns.get("service", "")
+        masking = self._services.get(service)
+        if masking is None:
+            if len(self._services) >= _REMEMBERED_SERVICES:
+                self._services.clear()
+            masking = self._services[service] = _ServiceMasking(Redactor(self.policy, self._keys, service=service))
+        masked = masking.apply(event)
+        masked.columns["capture_policy"] = label
+        return masked
+
+    def _label(self, columns: EventColumns) -> str:
+        own = self.policy.label
+        for key, text in columns.get("attributes", ()):
+            if key == AUDIT_CAPTURE_POLICY:
+                return f"{text}+{own}" if text != own and _LABEL.fullmatch(text) else own
+        return own
+
+
+class _ServiceMasking:
+    """The policy for the events of one service."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        rules: dict[str, Callable[[Any, Mapping[str, str]], Any]] = {}
+        for column in EVENT_COLUMNS:
+            rule = self._rule(column.name, column.type)
+            if rule is not None:
+                rules[column.name] = rule
+        self._rules = rules
+        # By identity of the list: the records of one resource share its map. The list is kept so that its id stays its own.
+        self._shared: dict[int, tuple[Pairs, Pairs]] = {}
+
+    def apply(self, event: AuditEvent) -> AuditEvent:
+        """A masked copy."""
+        content, markers = self._content(event.content)
+        rules = self._rules
+        columns: dict[str, Any] = dict(event.columns)
+        for name, value in columns.items():
+            if value:
+                rule = rules.get(name)
+                if rule is not None:
+                    columns[name] = rule(value, markers)
+        return AuditEvent(columns, content)  # type: ignore[arg-type]  # the columns of `event`, under the same names
+
+    def _rule(self, name: str, kind: ColumnType) -> Callable[[Any, Mapping[str, str]], Any] | None:
+        redactor = self._redactor
+        if name in OWN_WORDS or (kind not in _TEXTUAL and kind not in {ColumnType.STRINGS, ColumnType.STRING_MAP}):
+            return None
+        if name in HEX_IDS:
+            size = HEX_IDS[name]
+            return lambda text, markers: text if len(text) == size else self._string(text, markers, redactor.name)
+        if name in JSON_COLUMNS:
+            return lambda text, markers: redactor.typed("", text, markers)
+        if name == "otlp":
+            return self._otlp
+        if kind is ColumnType.STRING_MAP:
+            masked = self._json_value if name in _JSON_MAPS else self._string_value
+            if name.startswith(("resource", "scope")):
+                return lambda pairs, markers: self._shared_map(pairs, markers, masked)
+            return lambda pairs, markers: self._map(pairs, markers, masked)
+        mask = redactor.name if name in NAMES else redactor.identifier
+        if kind is ColumnType.STRINGS:
+            return lambda texts, _: [mask(text) for text in texts]
+        return lambda text, markers: self._string(text, markers, mask)
+
+    def _content(self, content: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Texts under their masked names, and the new name of each old one."""
+        masked: dict[str, str] = {}
+        markers: dict[str, str] = {}
+        redactor = self._redactor
+        for name, text in content.items():
+            base = new = redactor.name(name)
+            number = 1
+            while new in masked:
+                number += 1
+                new = f"{base}#{number}"
+            markers[name] = new
+            masked[new] = self._text(name, text)
+        return masked, markers
+
+    def _text(self, name: str, text: str) -> str:
+        redactor = self._redactor
+        plain = _REPEAT.sub("", name)
+        if plain in _UNREADABLE:
+            return text if redactor.mode_of(plain) is Mode.FULL else redactor.digest_of(text)
+        alias = _ALIASES.get(plain)
+        if alias is not None:
+            mode = stricter(redactor.mode_of(plain), redactor.mode_of(alias))
+            return redactor.text(text, alias if redactor.mode_of(alias) is mode else plain)
+        return redactor.text(text, _PLACE.sub("", plain, count=1))
+
+    @staticmethod
+    def _string(text: str, markers: Mapping[str, str], mask: Callable[[str], str]) -> str:
+        if text.startswith(_MARKER) and text[len(_MARKER) :] in markers:
+            return _MARKER + markers[text[len(_MARKER) :]]
+        return mask(text)
+
+    def _map(
+        self, pairs: Pairs, markers: Mapping[str, str], masked: Callable[[str, str, Mapping[str, str]], str]
+    ) -> list[tuple[str, str]]:
+        seen: set[str] = set()
+        result = []
+        for key, text in pairs:
+            new = self._string(key, markers, self._redactor.name)
+            if new != key:
+                base, number = new, 1
+                while new in seen:  # two spellings of one value have one token: both entries stay
+                    number += 1
+                    new = f"{base}#{number}"
+                seen.add(new)
+            result.append((new, masked(key, text, markers)))
+        return result
+
+    def _shared_map(
+        self, pairs: Pairs, markers: Mapping[str, str], masked: Callable[[str, str, Mapping[str, str]], str]
+    ) -> Pairs:
+        known = self._shared.get(id(pairs))
+        if known is not None and known[0] is pairs:
+            return known[1]
+        result = self._map(pairs, markers, masked)
+        if len(self._shared) >= _REMEMBERED_MAPS:
+            self._shared.clear()
+        self._shared[id(pairs)] = (pairs, result)
+        return result
+
+    def _string_value(self, key: str, text: str, markers: Mapping[str, str]) -> str:
+        if text.startswith(_MARKER) and text[len(_MARKER) :] in markers:
+            return _MARKER + markers[text[len(_MARKER) :]]
+        value: str = self._redactor.value(key, text)
+        return value
+
+    def _json_value(self, key: str, text: str, markers: Mapping[str, str]) -> str:
+        return self._redactor.typed(key, text, markers)
+
+    def _otlp(self, pairs: Sequence[tuple[str, str]], markers: Mapping[str, str]) -> list[tuple[str, str]]:
+        """The names are the receiver's own; of the values, those that are no number of OTLP's are texts."""
+        return [
+            (
+                name,
+                text
+                if _OWN_NUMBERS.fullmatch(name)
+                else self._redactor.typed("", text, markers)
+                if text[:1] in {"[", "{", '"'}
+                else self._string(text, markers, self._redactor.name),
+            )
+            for name, text in pairs
+        ]
