@@ -113,7 +113,7 @@ def recognise(record: Record) -> Convention | None:
     return None
 
 
-# Attributes that only one convention has. A record without any of them is of a convention by its scope, or a general one.
+# Attributes that only one convention has. A record without any of them is of a convention by its scope, or general.
 _SIGNS: Final = {
     "openinference.span.kind",
     "ai.operationId",
