@@ -105,8 +105,8 @@ class Draft:
     def fill(self, table: Table, spare: Table = _NO_TABLE) -> list[str]:
         """Set a column for each attribute that ``table`` names and whose value fits the column.
 
-        Both are constants of their module. ``spare`` names attributes that count only where ``table`` finds nothing for the column. Gives
-        the attributes that neither names.
+        ``spare`` names attributes that count only where ``table`` finds nothing for the column. Both are
+        constants of their module. Gives the attributes that neither names.
         """
         columns: dict[str, Any] = self.columns  # type: ignore[assignment]  # tables name columns only; a test checks
         rest: list[str] = []
