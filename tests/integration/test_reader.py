@@ -206,6 +206,19 @@ def test_texts_are_those_the_entry_commits_to(database: Database, reader: Reader
     assert without["content_commitments"].keys() == {"after", "rationale", "before"}
 
 
+def test_what_only_the_log_record_has_is_shown_though_the_call_has_its_messages(
+    database: Database, reader: Reader
+) -> None:
+    """OpenLIT tells the tools offered in the log record alone: the AI call shows them beside its own messages."""
+    ledger = LedgerRows()
+    span = {"trace_id": "a" * 32, "span_id": "b" * 16, "convention": "openlit"}
+    ledger.add("ai_call", task_id="t", content={"input": "own", "output": "own"}, **span)
+    ledger.add("log", record_kind="log", content={"input": "told again", "tool_definitions": "[1]"}, **span)
+    ledger.write(database)
+    (call,) = reader.task("t")
+    assert call["content"] == {"input": "own", "output": "own", "tool_definitions": "[1]"}
+
+
 def test_an_ai_call_takes_texts_from_the_log_records_of_its_span(database: Database, reader: Reader) -> None:
     """Texts that came in GenAI log records reach the AI call of their span, which is found by them too."""
     ledger = LedgerRows()

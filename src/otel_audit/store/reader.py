@@ -233,7 +233,13 @@ class Reader:
 
 def _entry_key(row: Row) -> EntryKey:
     return EntryKey(
-        row["origin"], row["seq"], row["event_type"], row["trace_id"], row["span_id"], commitments=row["content"]
+        row["origin"],
+        row["seq"],
+        row["event_type"],
+        row["trace_id"],
+        row["span_id"],
+        commitments=row["content"],
+        convention=row["convention"],
     )
 
 
