@@ -343,10 +343,13 @@ class _Search:
     def _at(self, at: int) -> Span | None:
         """What begins at a group. A span of no kind is a date, a time or an address of no person: left, and passed."""
         start = self.groups[at][0]
+        address = self._ip(at)  # before dates: 22.1.53.37 begins like one
+        if address is not None:
+            return address
         date = _DATE_TIME.match(self.text, start)
         if date is not None:
             return start, date.end(), "", ""
-        for search in (self._ip, self._national, self._card, self._phone):
+        for search in (self._national, self._card, self._phone):
             span = search(at)
             if span is not None:
                 return span

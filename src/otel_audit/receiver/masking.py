@@ -19,7 +19,6 @@ from otel_audit.semconv import AUDIT_CAPTURE_POLICY
 
 _MARKER: Final = "content:"  # docs/design/normalising.md
 _LABEL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}")
-_REMEMBERED_SERVICES: Final = 256
 _REMEMBERED_MAPS: Final = 256
 
 # Columns that hold a word of the receiver's own, never one of a producer's.
@@ -85,10 +84,11 @@ class Masking:
 
     def __init__(self, policy: CapturePolicy, keys: PseudonymKeys) -> None:
         self.policy = policy
-        self._keys = keys
         self._is_full = policy.rules.mode is Mode.FULL and not policy.rules.attributes and not policy.services
-        # By service; a flood of made-up services starts it afresh.
-        self._services: dict[str, _ServiceMasking] = {}
+        self._default = _ServiceMasking(Redactor(policy, keys))
+        self._services = {
+            service: _ServiceMasking(Redactor(policy, keys, service=service)) for service in policy.services
+        }
 
     def __call__(self, event: AuditEvent) -> AuditEvent:
         """The event as the policy lets it be stored; ``event`` itself is left as it is."""
@@ -96,13 +96,7 @@ class Masking:
         label = self._label(columns)
         if self._is_full:
             return AuditEvent({**columns, "capture_policy": label}, event.content)
-        service = columns.get("service", "")
-        masking = self._services.get(service)
-        if masking is None:
-            if len(self._services) >= _REMEMBERED_SERVICES:
-                self._services.clear()
-            masking = self._services[service] = _ServiceMasking(Redactor(self.policy, self._keys, service=service))
-        masked = masking.apply(event)
+        masked = self._services.get(columns.get("service", ""), self._default).apply(event)
         masked.columns["capture_policy"] = label
         return masked
 
