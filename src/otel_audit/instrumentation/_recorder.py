@@ -61,7 +61,7 @@ class Recorder(Tasks, Reviews):
         rationale_codes: CodeList | None = None,
         strict_rationale_codes: bool = False,
     ) -> None:
-        """Make the process ready to record. Call it once at start; calling it again changes nothing.
+        """Make the process ready to record. Call it once at start; calling it again changes only what is given.
 
         Where the application has set an OpenTelemetry SDK tracer provider already, only a span processor
         is added to it, which puts the task onto every span; the provider keeps its resource, sampler and
