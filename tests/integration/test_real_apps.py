@@ -80,9 +80,7 @@ def calls(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("service", SCRIPTS)
-def test_every_call_is_in_the_trail_once_with_its_texts(
-    trail: dict[str, list[dict[str, Any]]], service: str
-) -> None:
+def test_every_call_is_in_the_trail_once_with_its_texts(trail: dict[str, list[dict[str, Any]]], service: str) -> None:
     """Prompt, answer, model, settings and usage of a call arrive, though nobody listened and the sampler dropped it."""
     found = [call for call in calls(trail[service]) if not call["duplicate_of"]]
     answered = [call for call in found if call["status"] != "error"]
