@@ -23,7 +23,8 @@ def set_up(**facts):
     trace.set_tracer_provider(provider)
     return provider
 def call(**attributes):
-    with trace.get_tracer("genai").start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat", **attributes}):
+    found = {"gen_ai.operation.name": "chat", **attributes}
+    with trace.get_tracer("genai").start_as_current_span("chat", attributes=found):
         pass
 """
 
@@ -70,7 +71,7 @@ assert theirs.get_finished_spans() == ()
 
 
 def test_a_sampler_keeps_its_say_over_everything_else() -> None:
-    """What a ratio sampler drops reaches no exporter of the application; the audit has every AI call, and no plumbing."""
+    """What a ratio sampler drops reaches no exporter of the application; the audit has every AI call, no plumbing."""
     source = """
 import otel_audit as audit
 set_up(sampler=ParentBased(TraceIdRatioBased(0.01)))
@@ -109,7 +110,7 @@ assert audit.flush(20)
 
 
 def test_what_span_limits_cut_off_is_told() -> None:
-    """Texts that the application's limits cut, and attributes and events they drop, become loss events of that trace."""
+    """Texts that the application's limits cut, and parts that they drop, become loss events of that trace."""
     source = """
 import otel_audit as audit
 set_up(span_limits=SpanLimits(max_span_attribute_length=20, max_span_attributes=6, max_events=1))
@@ -139,7 +140,7 @@ assert audit.flush(20)
 
 
 def test_texts_in_log_events_are_delivered_and_ordinary_logs_are_not() -> None:
-    """GenAI log events go along, marked as belonging to a span that is delivered; the application's logs stay its own."""
+    """GenAI log events go along, marked as of a span that is delivered; the application's logs stay its own."""
     source = """
 import logging
 from opentelemetry import _logs

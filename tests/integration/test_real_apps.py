@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 
 from tests.integration.fake_provider import ANSWER, FakeProvider
 from tests.integration.instrumented import App, environment, make_environment
-from tests.integration.running import Running, exported, running
+from tests.integration.running import exported, running
 
 ALWAYS_OFF = {"OTEL_TRACES_SAMPLER": "always_off"}
 ONE_PERCENT = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import time
@@ -114,7 +113,7 @@ def test_a_task_goes_from_fastapi_to_flask_to_the_provider(
 def test_forked_workers_deliver_every_call_once(
     sites: Path, provider: FakeProvider, collector: Collector, *, preload: bool
 ) -> None:
-    """gunicorn's workers, forked before or after the application was loaded and made a call, lose and repeat nothing."""
+    """gunicorn's workers, forked before or after the application was loaded and called, lose and repeat nothing."""
     port = free_port()
     site = make_environment(sites, "opentelemetry-instrumentation-flask", GENAI_OPENAI)
     more = {"WARM": "1"} if preload else {}
@@ -153,7 +152,7 @@ def test_a_django_view_keeps_the_task(sites: Path, provider: FakeProvider, colle
 def test_a_celery_worker_keeps_the_task(
     sites: Path, provider: FakeProvider, collector: Collector, tmp_path: Path
 ) -> None:
-    """A task that is queued in one process belongs, in the forked worker that runs it, to the audit task it was queued in."""
+    """What a forked worker runs belongs to the audit task that it was queued in, in another process."""
     for name in ("messages", "control", "results"):
         (tmp_path / name).mkdir()
     site = make_environment(sites, "opentelemetry-instrumentation-celery", GENAI_OPENAI)
@@ -195,7 +194,8 @@ class Own(threading.Thread):
     def run(self):
         ask("subclass")
 async def coroutines():
-    await asyncio.gather(asyncio.to_thread(ask, "to_thread"), asyncio.get_running_loop().run_in_executor(None, ask, "executor"))
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(asyncio.to_thread(ask, "to_thread"), loop.run_in_executor(None, ask, "executor"))
 pool = ThreadPoolExecutor(1)
 with audit.task("t"):
     threads = [threading.Thread(target=ask, args=("thread",)), Own()]
