@@ -24,6 +24,12 @@ _WIDE: Final = re.compile(
     r"\uff10-\uff19\uff20\u200b-\u200d\u2060\ufeff\u00ad\U0001d7ce-\U0001d7ff]"
 )
 _IPV6: Final = b"::"
+# Keys of JSON that promise a person's name: see hints.py.
+_NAME_KEY: Final = re.compile(
+    r"(?:first|last|full|given|family|sur|middle|maiden|birth|user|customer|patient|applicant|borrower|client|contact"
+    r"|person|vor|nach|employee)[_ .-]?name|card[_ -]?holder|account[_ -]?holder|beneficiary",
+    re.IGNORECASE,
+)
 
 
 def is_suspicious(text: str) -> bool:
@@ -34,7 +40,9 @@ def is_suspicious(text: str) -> bool:
     skeleton = raw.translate(None, _DROPPED)
     if len(skeleton) >= _LEAST_DIGITS or any(sign in skeleton for sign in (b"@", b"%", b"\\", b"&")):
         return True
-    if _IPV6 in raw or _RUN_BYTES in raw.translate(_BASE64):
+    if _IPV6 in raw or b"=40" in raw or _RUN_BYTES in raw.translate(_BASE64):
+        return True
+    if raw[:1] in b"{[" and (b"ame" in raw or b"NAME" in raw or b"older" in raw) and _NAME_KEY.search(text):
         return True
     return len(raw) != len(text) and _WIDE.search(text) is not None
 

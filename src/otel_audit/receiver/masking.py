@@ -225,10 +225,10 @@ class _ServiceMasking:
         return self._redactor.typed(key, text, markers)
 
     def _otlp(self, pairs: Sequence[tuple[str, str]], markers: Mapping[str, str]) -> list[tuple[str, str]]:
-        """The names are the receiver's own; of the values, those that are no number of OTLP's are texts."""
+        """Of the values, those that are no number of OTLP's are texts."""
         return [
             (
-                name,
+                self._redactor.name(name),
                 text
                 if _OWN_NUMBERS.fullmatch(name)
                 else self._redactor.typed("", text, markers)
