@@ -466,10 +466,11 @@ class _Search:
             last += 1
         if best is None or self._in_uuid(best[0], best[1]):
             return None
+        start, end = best[0], best[1]
         if (
-            self.text[best[1] : best[1] + 1] == "."
-            and self.text[best[1] + 1 : best[1] + 2].isdigit()
-            and "." not in separators
+            self.text[start:end].isdigit()
+            and self.text[end : end + 1] == "."
+            and self.text[end + 1 : end + 2].isdigit()
         ):
             return None  # a measured number
         return best
