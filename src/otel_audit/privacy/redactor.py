@@ -53,8 +53,8 @@ class Redactor:
         self._blobs = Blobs(self.blob, self._redact)
         # Results by text, "" for unchanged: one for texts, one for ids. Dictionary operations are atomic; a lost
         # update costs a repeat.
-        self._texts: dict[str, str] = {}
-        self._ids: dict[str, str] = {}
+        self.known_names: dict[str, str] = {}
+        self.known_ids: dict[str, str] = {}
 
     # --- the interface
 
@@ -93,10 +93,10 @@ class Redactor:
         """An id or a version: only what can hardly be anything else is masked, so that ids go on to join records."""
         if self._is_full:
             return text
-        known = self._ids.get(text)
+        known = self.known_ids.get(text)
         if known is None:
             known = self._mask(text, careful=True) if self._custom or is_suspicious(text) else text
-            self._remember(self._ids, text, known)
+            self._remember(self.known_ids, text, known)
         return known or text
 
     def typed(self, key: str, text: str, markers: Mapping[str, str]) -> str:
@@ -208,10 +208,10 @@ class Redactor:
     def _redact(self, text: str) -> str:
         if len(text) > _SHORT:
             return self._mask(text) if self._custom or is_suspicious(text) else text
-        known = self._texts.get(text)
+        known = self.known_names.get(text)
         if known is None:
             known = self._mask(text) if self._custom or is_suspicious(text) else text
-            self._remember(self._texts, text, known)
+            self._remember(self.known_names, text, known)
         return known or text
 
     @staticmethod
