@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
 from typing import Final
 
-from otel_audit.errors import ConfigError
+from otel_audit.errors import StoreUnavailable
 
 _PRIVATE: Final = 0o600
 
@@ -15,8 +16,8 @@ _PRIVATE: Final = 0o600
 def write_reference(base: Path, digest: str, text: str) -> str:
     """Put a text into the folder ``base``, whole or not at all, and give its URI.
 
-    The same text has the same name, so that a retry writes nothing new. Raises ConfigError when the folder can
-    not be written: the caller must not send the text then.
+    The same text has the same name, so that a retry writes nothing new. Raises StoreUnavailable when the folder
+    can not be written: keep the record and try again, never send the text instead.
     """
     path = base / f"{digest.replace(':', '-')}.txt"
     if not path.exists():
@@ -32,6 +33,7 @@ def write_reference(base: Path, digest: str, text: str) -> str:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as exc:
-            temporary.unlink(missing_ok=True)
-            raise ConfigError(f"reference_base {base}: a text can not be written: {exc.strerror}") from exc
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise StoreUnavailable(f"reference_base {base}: a text can not be written: {exc.strerror}") from exc
     return path.as_uri()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from otel_audit.errors import RejectedBatch, StoreUnavailable
 from otel_audit.receiver.decode import Decoded, Decoder
 from otel_audit.receiver.losses import Losses
+from otel_audit.receiver.references import References
 from otel_audit.receiver.sequencer import Sequencer
 
 MAX_REQUEST_BYTES: Final = 64 << 20  # documented limit of one export request, after decompression
@@ -36,6 +37,7 @@ class Intake:
     sequencer: Sequencer
     losses: Losses
     clock: Callable[[], int] = time.time_ns
+    references: References = field(default_factory=lambda: References(()))
 
     def traces(self, body: bytes, wait_seconds: float = MAX_WAIT_SECONDS) -> bytes:
         """Store an ``ExportTraceServiceRequest``; returns the response once every span is durable."""
@@ -74,6 +76,7 @@ class Intake:
         except RejectedBatch:
             self.losses.add("request rejected: not an OTLP message")
             raise
+        self.references.check(decoded.events)
         submitted = self.sequencer.submit(decoded.events)
         try:
             submitted.result(timeout=wait_seconds)

@@ -15,6 +15,7 @@ from otel_audit.model import AuditEvent, EventColumns, Pairs
 from otel_audit.privacy.keys import PseudonymKeys
 from otel_audit.privacy.policy import CapturePolicy, Mode, stricter
 from otel_audit.privacy.redactor import Redactor
+from otel_audit.receiver.references import is_reference_hash
 from otel_audit.semconv import AUDIT_CAPTURE_POLICY
 
 _GIVEN_ID: Final = "record:"
@@ -184,6 +185,8 @@ class _ServiceMasking:
         return masked, markers
 
     def _text(self, name: str, text: str) -> str:
+        if is_reference_hash(name):
+            return text
         redactor = self._redactor
         plain = _REPEAT.sub("", name)
         if plain in _UNREADABLE:

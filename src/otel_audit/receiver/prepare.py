@@ -14,6 +14,7 @@ from otel_audit.ledger.encoding import encode_bytes, encode_event, encode_uint64
 from otel_audit.ledger.schema import EVENT_COLUMNS
 from otel_audit.model import AuditEvent, EventColumns
 from otel_audit.privacy.commitments import commit
+from otel_audit.receiver.references import without_hashes
 from otel_audit.store.writer import KnownEvent
 
 CAPTURE_POLICY: Final = "full/1"  # of an event that no policy was applied to
@@ -119,9 +120,12 @@ def is_same_record(prepared: PreparedEvent, known: KnownEvent, openings: dict[tu
     Columns are compared as encoded; texts through the stored commitments, so that the texts themselves
     are not read back. A text that was erased can't be compared and counts as the same.
     """
-    if _identity(prepared) != known.identity or prepared.event.content.keys() != known.commitments.keys():
+    if _identity(prepared) != known.identity:
         return False
-    for name, commitment in known.commitments.items():
+    commitments = without_hashes(known.commitments)
+    if without_hashes(prepared.event.content).keys() != commitments.keys():
+        return False
+    for name, commitment in commitments.items():
         opening = openings.get((known.seq, name, commitment))
         if opening is not None and commit(name, prepared.event.content[name], opening) != commitment:
             return False

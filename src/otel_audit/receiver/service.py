@@ -29,6 +29,7 @@ from otel_audit.receiver.http_server import http_app
 from otel_audit.receiver.intake import Intake
 from otel_audit.receiver.losses import Losses, internal_event
 from otel_audit.receiver.masking import Masking
+from otel_audit.receiver.references import References
 from otel_audit.receiver.sequencer import Sequencer
 from otel_audit.store.database import Database, Role, open_embedded, open_server
 from otel_audit.store.folder import DataFolder
@@ -84,7 +85,8 @@ class Receiver:
             database = undo.enter_context(self._open())
             writer = LedgerWriter(database, identity.origin)
             sequencer = self._begin(writer, undo)
-            intake = Intake(Decoder(self.folder.identity_key()), sequencer, self.losses)
+            references = undo.enter_context(contextlib.closing(References(self.policy.fetch_references)))
+            intake = Intake(Decoder(self.folder.identity_key()), sequencer, self.losses, references=references)
             grpc_server = GrpcServer(intake, self.settings.host, self.settings.grpc_port)
             http_server = ThreadedServer(
                 http_app(intake, lambda: self.conflict is None, self.settings.cors_origins),
