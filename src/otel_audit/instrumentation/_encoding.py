@@ -74,8 +74,8 @@ class Encoder:
         body: dict[str, Any] = {
             "name": self._redactor.name(span.name),
             "kind": span.kind.value,
-            "context": _context(context),
-            "parent": None if parent is None else _context(parent),
+            "context": self._context(context),
+            "parent": None if parent is None else self._context(parent),
             "start": span.start_time,
             "end": span.end_time,
             "attributes": self._attributes({**extra, **(span.attributes or {})}, label=True),
@@ -90,7 +90,7 @@ class Encoder:
             ]
         if span.links:
             body["links"] = [
-                (_context(each.context), self._attributes(each.attributes), _dropped(each)) for each in span.links
+                (self._context(each.context), self._attributes(each.attributes), _dropped(each)) for each in span.links
             ]
         dropped = (span.dropped_attributes, span.dropped_events, span.dropped_links)
         if any(dropped):
@@ -107,7 +107,7 @@ class Encoder:
             "span": log.span_id or 0,
             "flags": int(log.trace_flags or 0),
             "severity": log.severity_number.value if log.severity_number else None,
-            "severity_text": log.severity_text,
+            "severity_text": log.severity_text and self._redactor.name(log.severity_text),
             "event": log.event_name and self._redactor.name(log.event_name),
             "body": self._value("body", log.body),
             "attributes": self._attributes({**extra, **(log.attributes or {})}, label=True),
@@ -122,6 +122,10 @@ class Encoder:
             found[AUDIT_CAPTURE_POLICY] = self._label
         return found
 
+    def _context(self, context: SpanContext) -> tuple[Any, ...]:
+        state = self._redactor.name(context.trace_state.to_header()) if context.trace_state else ""
+        return context.trace_id, context.span_id, int(context.trace_flags), context.is_remote, state
+
     def _value(self, key: str, value: Any) -> Any:
         kind = type(value)
         if kind is int and not -_INT64 <= value < _INT64:
@@ -133,12 +137,18 @@ class Encoder:
     def _header(self, resource: Resource | None, scope: InstrumentationScope | None) -> bytes:
         known = self._headers.get((id(resource), id(scope)))
         if known is None:
+            name = self._redactor.name
             header = {
                 "resource": self._attributes(resource.attributes if resource else None),
-                "resource_schema_url": resource.schema_url if resource else "",
+                "resource_schema_url": name(resource.schema_url) if resource else "",
                 "scope": None
                 if scope is None
-                else (scope.name, scope.version, scope.schema_url, self._attributes(scope.attributes)),
+                else (
+                    name(scope.name),
+                    name(scope.version or ""),
+                    name(scope.schema_url or ""),
+                    self._attributes(scope.attributes),
+                ),
             }
             known = (resource, scope, _bytes(_dump(header)) + b"\n")
             if len(self._headers) >= _REMEMBERED:
@@ -156,11 +166,6 @@ def _spelled(value: Any) -> Any:
     if isinstance(value, int) and not -_INT64 <= value < _INT64:
         return str(value)
     return value if value is None or isinstance(value, str | bool | int | float | bytes) else str(value)
-
-
-def _context(context: SpanContext) -> tuple[Any, ...]:
-    state = context.trace_state.to_header() if context.trace_state else ""
-    return context.trace_id, context.span_id, int(context.trace_flags), context.is_remote, state
 
 
 def _dropped(part: Event | Link) -> int:
