@@ -371,6 +371,16 @@ def test_tool_envelopes_are_opened() -> None:
     assert event.columns["tool_call_id"] == "c1"
 
 
+def test_an_attribute_that_is_a_branch_and_a_leaf_stays_what_it_was() -> None:
+    """Where an attribute has a structured value and another continues its name, neither changes the other."""
+    value = {"tool": {"json_schema": "x"}}
+    attributes = {"openinference.span.kind": "LLM", "llm.tools.0": value, "llm.tools.0.tool.name": "late"}
+    for _ in range(2):  # the second time from what is remembered
+        event = span(attributes)
+        assert ("llm.tools.0", '{"tool":{"json_schema":"x"}}') in event.columns["attributes_json"]
+        assert content(event, "tool_definitions") == ["x"]
+
+
 # --- Vercel
 
 
