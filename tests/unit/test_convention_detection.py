@@ -27,6 +27,7 @@ RECOGNISED = [
     ("openllmetry", "any", LEGACY),
     ("openllmetry", "traceloop.tracer", {"traceloop.span.kind": "tool"}),
     ("openllmetry", "opentelemetry.instrumentation.openai.v1", CHAT),
+    ("openllmetry", "@traceloop/instrumentation-openai", CHAT),
     ("openllmetry", "opentelemetry.instrumentation.langchain", {"gen_ai.operation.name": "execute_task"}),
     ("otel_genai", "opentelemetry.instrumentation.genai.openai", CHAT),
     ("otel_genai", "opentelemetry.instrumentation.openai_v2", CHAT),

@@ -148,6 +148,14 @@ def test_a_choice_with_tool_calls_beside_the_message() -> None:
     assert answer["parts"] == [{"type": "tool_call", "id": "c1", "name": "f", "arguments": {"a": 1}}]
 
 
+def test_retrieved_documents_are_context() -> None:
+    """The documents that a retrieval gave are its content ``context``."""
+    documents = [{"id": "d1", "score": 0.9}]
+    event = span({"gen_ai.operation.name": "retrieval", "gen_ai.retrieval.documents": json.dumps(documents)})
+    assert event.columns["event_type"] == "span"
+    assert content(event, "context") == documents
+
+
 def test_the_tool_that_was_asked_for_is_no_tool_call() -> None:
     """An AI call that names the tool it asked for has no tool columns: the tool's own span has them."""
     event = span({**CHAT, "gen_ai.tool.name": "f", "gen_ai.tool.call.id": "c1"})

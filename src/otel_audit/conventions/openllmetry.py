@@ -24,7 +24,7 @@ NAME: Final = "openllmetry"
 
 # The instrumentations' scopes. Others of this prefix (genai.*, openai_v2, httpx ...) are OpenTelemetry's own.
 SCOPES: Final = re.compile(
-    r"traceloop\.|opentelemetry\.instrumentation\.(openai\.v[01]|langchain|anthropic|bedrock|cohere|crewai|"
+    r"traceloop\.|@traceloop/|opentelemetry\.instrumentation\.(openai\.v[01]|langchain|anthropic|bedrock|cohere|crewai|"
     r"google_generativeai|groq|haystack|llamaindex|mistralai|ollama|replicate|sagemaker|together|transformers|"
     r"watsonx|alephalpha|agno|openai_agents|mcp|writer|voyageai)\b"
 )
