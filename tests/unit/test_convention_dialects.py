@@ -197,6 +197,17 @@ def test_openlit_settings_that_somebody_set_are_stated() -> None:
 
 
 @pytest.mark.parametrize(
+    ("scope", "told"),
+    [("openlit.instrumentation.anthropic", "anthropic"), ("openlit.instrumentation.langchain", ""), ("openlit", "")],
+)
+def test_openlit_scopes_name_the_client(scope: str, told: str) -> None:
+    """A log event that names no provider is of the client that its scope is named for, if that is one."""
+    name = "gen_ai.client.inference.operation.details"
+    event = log(name, {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}, scope=scope)
+    assert (event.columns["event_type"], event.columns.get("provider", "")) == ("ai_call", told)
+
+
+@pytest.mark.parametrize(
     ("parameters", "told"),
     [
         (
