@@ -120,6 +120,31 @@ def test_a_request_for_approval_is_remarked() -> None:
     assert event.columns["remarks"] == ["approval_requested"]
 
 
+@pytest.mark.parametrize("folder", ["openinference-langchain", "traceloop-langchain", "pydantic-ai", "logfire"])
+def test_captured_requests_for_approval(folder: str) -> None:
+    """In each captured run that stopped for approval, one record of the trace is remarked."""
+    asked = [event for event in events(folder) if "approval_requested" in event.columns.get("remarks", ())]
+    assert len(asked) == (3 if folder == "pydantic-ai" else 1)
+    assert {event.columns["event_type"] for event in asked} == {"span"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "remarks"),
+    [
+        ("langgraph.errors.GraphInterrupt", "(Interrupt(value={'action_requests': []}))", ["approval_requested"]),
+        ("langgraph.errors.GraphInterrupt", "(Interrupt(value='your name?'))", []),
+        ("ValueError", "action_requests", []),
+        (5, 5, []),
+    ],
+)
+def test_an_interrupt_for_approval_is_remarked(kind: Any, message: Any, remarks: list[str]) -> None:
+    """An interrupt that asks to approve actions is remarked; one for something else, and another exception, is not."""
+    told = {"exception.type": kind, "exception.message": message}
+    for sign in ({"openinference.span.kind": "CHAIN"}, {"traceloop.span.kind": "task"}):
+        (event,) = spans(sign, events=[("exception", told)])
+        assert event.columns.get("remarks", []) == remarks
+
+
 def test_a_resource_with_odd_names_is_told_with_the_approval() -> None:
     """An approval has its span's service, and texts that its columns only point to."""
     long_scope = "s" * 300

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from otel_audit.conventions import audit, logprobs
-from otel_audit.conventions.derived import APPROVAL_REQUESTED, notice_resumed
+from otel_audit.conventions.derived import notice_interrupted, notice_resumed
 from otel_audit.conventions.draft import Draft, Table, count, name
 from otel_audit.conventions.messages import (
     Message,
@@ -100,8 +100,7 @@ def apply(record: Record, draft: Draft) -> None:
             draft.write("context", format_typed(documents))
     elif kind in ("AGENT", "CHAIN"):
         notice_resumed(draft, attributes.get("input.value"))
-        if _INTERRUPTED in str(attributes.get("output.value", "")):
-            draft.remark(APPROVAL_REQUESTED)
+        notice_interrupted(draft)
         if kind == "AGENT" and (agent := name(record.name)) is not None:
             draft.columns.setdefault("agent_name", agent)
 
@@ -269,8 +268,6 @@ def _content(piece: dict[str, Any]) -> Message:
     url = _leaf(_leaf(piece, "image"), "image").get("url")
     return image_part(url) if isinstance(url, str) else {**piece, "type": piece.get("type", "unknown")}
 
-
-_INTERRUPTED: Final = '"__interrupt__"'  # LangGraph: the run waits for a person
 
 # Attributes such as llm.input_messages.0.message.role, as a tree by the words between the dots.
 

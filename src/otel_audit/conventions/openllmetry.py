@@ -10,7 +10,7 @@ import re
 from typing import Any, Final
 
 from otel_audit.conventions import audit, otel_genai
-from otel_audit.conventions.derived import APPROVAL_REQUESTED, notice_resumed
+from otel_audit.conventions.derived import notice_interrupted, notice_resumed
 from otel_audit.conventions.draft import Draft, Table, count, name
 from otel_audit.conventions.indexed import write_indexed
 from otel_audit.conventions.messages import parsed_object, system_parts
@@ -126,8 +126,8 @@ def apply(record: Record, draft: Draft) -> None:
     elif kind in _AGENTS:
         draft.fall_back("agent_name", ("traceloop.entity.name",))
         notice_resumed(draft, attributes.get("traceloop.entity.input"))
-        if '"__interrupt__"' in str(attributes.get("traceloop.entity.output", "")):
-            draft.remark(APPROVAL_REQUESTED)
+    elif kind is not None:
+        notice_interrupted(draft)
     draft.fall_back("agent_name", ("traceloop.workflow.name",))
 
 
