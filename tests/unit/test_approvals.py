@@ -208,7 +208,7 @@ def test_tool_decisions(decision: Any, source: str, event_type: str, told: str |
     attributes = {"tool_name": "Bash", "source": source, "session.id": "s1", "tool_use_id": "c1", "user.id": "u1"}
     if decision is not None:
         attributes["decision"] = decision
-    event = log("claude_code.tool_decision", attributes)
+    event = log("coding_agent.tool_decision", attributes)
     assert event.columns["event_type"] == event_type
     assert event.columns.get("decision") == told
     assert (event.columns["tool_name"], event.columns["tool_call_id"], event.columns["user_id"]) == ("Bash", "c1", "u1")
@@ -221,8 +221,8 @@ def test_an_agents_other_events() -> None:
     request = log("api_request", {"model": "m", "input_tokens": "57", "output_tokens": "21", "cache_read_tokens": "16"})
     assert request.columns["event_type"] == "ai_call"
     assert (request.columns["input_tokens"], request.columns["cache_read_tokens"]) == (57, 16)
-    failed = log("claude_code.api_error", {"model": "m", "status_code": "529"})
+    failed = log("coding_agent.api_error", {"model": "m", "status_code": "529"})
     assert (failed.columns["status"], failed.columns["error_type"]) == ("error", "529")
-    result = log("claude_code.tool_result", {"tool_name": "Bash", "tool_parameters": '{"command":"ls"}'})
+    result = log("coding_agent.tool_result", {"tool_name": "Bash", "tool_parameters": '{"command":"ls"}'})
     assert result.columns["event_type"] == "tool_call"
     assert result.content["tool_arguments"] == '{"command":"ls"}'
