@@ -106,7 +106,7 @@ def test_nothing_of_ten_thousand_persons_leaves_the_application(tmp_path: Path, 
     plain = {**environment, "OTEL_AUDIT_CAPTURE_POLICY": "full", "OTEL_AUDIT_SPOOL_DIR": str(tmp_path / "plain")}
     seen = subprocess.run([*app, "50"], env=plain, capture_output=True, timeout=100, check=True)
     bare = b"".join(path.read_bytes() for path in (tmp_path / "plain").rglob("*.spool"))
-    assert len(search.survivors(bare)) > 500, seen.stderr  # the search sees what is there
+    assert len(search.survivors(bare)) > 200, seen.stderr  # the search sees what is there
     with Collector(port) as collector:  # and what is sent reads as records
         subprocess.run(
             [

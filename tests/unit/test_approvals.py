@@ -120,6 +120,31 @@ def test_a_request_for_approval_is_remarked() -> None:
     assert event.columns["remarks"] == ["approval_requested"]
 
 
+@pytest.mark.parametrize("folder", ["openinference-langchain", "traceloop-langchain", "pydantic-ai", "logfire"])
+def test_captured_requests_for_approval(folder: str) -> None:
+    """In each captured run that stopped for approval, one record of the trace is remarked."""
+    asked = [event for event in events(folder) if "approval_requested" in event.columns.get("remarks", ())]
+    assert len(asked) == (3 if folder == "pydantic-ai" else 1)
+    assert {event.columns["event_type"] for event in asked} == {"span"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "remarks"),
+    [
+        ("langgraph.errors.GraphInterrupt", "(Interrupt(value={'action_requests': []}))", ["approval_requested"]),
+        ("langgraph.errors.GraphInterrupt", "(Interrupt(value='your name?'))", []),
+        ("ValueError", "action_requests", []),
+        (5, 5, []),
+    ],
+)
+def test_an_interrupt_for_approval_is_remarked(kind: Any, message: Any, remarks: list[str]) -> None:
+    """An interrupt that asks to approve actions is remarked; one for something else, and another exception, is not."""
+    told = {"exception.type": kind, "exception.message": message}
+    for sign in ({"openinference.span.kind": "CHAIN"}, {"traceloop.span.kind": "task"}):
+        (event,) = spans(sign, events=[("exception", told)])
+        assert event.columns.get("remarks", []) == remarks
+
+
 def test_a_resource_with_odd_names_is_told_with_the_approval() -> None:
     """An approval has its span's service, and texts that its columns only point to."""
     long_scope = "s" * 300
@@ -183,7 +208,7 @@ def test_tool_decisions(decision: Any, source: str, event_type: str, told: str |
     attributes = {"tool_name": "Bash", "source": source, "session.id": "s1", "tool_use_id": "c1", "user.id": "u1"}
     if decision is not None:
         attributes["decision"] = decision
-    event = log("claude_code.tool_decision", attributes)
+    event = log("coding_agent.tool_decision", attributes)
     assert event.columns["event_type"] == event_type
     assert event.columns.get("decision") == told
     assert (event.columns["tool_name"], event.columns["tool_call_id"], event.columns["user_id"]) == ("Bash", "c1", "u1")
@@ -196,8 +221,8 @@ def test_an_agents_other_events() -> None:
     request = log("api_request", {"model": "m", "input_tokens": "57", "output_tokens": "21", "cache_read_tokens": "16"})
     assert request.columns["event_type"] == "ai_call"
     assert (request.columns["input_tokens"], request.columns["cache_read_tokens"]) == (57, 16)
-    failed = log("claude_code.api_error", {"model": "m", "status_code": "529"})
+    failed = log("coding_agent.api_error", {"model": "m", "status_code": "529"})
     assert (failed.columns["status"], failed.columns["error_type"]) == ("error", "529")
-    result = log("claude_code.tool_result", {"tool_name": "Bash", "tool_parameters": '{"command":"ls"}'})
+    result = log("coding_agent.tool_result", {"tool_name": "Bash", "tool_parameters": '{"command":"ls"}'})
     assert result.columns["event_type"] == "tool_call"
     assert result.content["tool_arguments"] == '{"command":"ls"}'

@@ -148,6 +148,14 @@ def test_a_choice_with_tool_calls_beside_the_message() -> None:
     assert answer["parts"] == [{"type": "tool_call", "id": "c1", "name": "f", "arguments": {"a": 1}}]
 
 
+def test_retrieved_documents_are_context() -> None:
+    """The documents that a retrieval gave are its content ``context``."""
+    documents = [{"id": "d1", "score": 0.9}]
+    event = span({"gen_ai.operation.name": "retrieval", "gen_ai.retrieval.documents": json.dumps(documents)})
+    assert event.columns["event_type"] == "span"
+    assert content(event, "context") == documents
+
+
 def test_the_tool_that_was_asked_for_is_no_tool_call() -> None:
     """An AI call that names the tool it asked for has no tool columns: the tool's own span has them."""
     event = span({**CHAT, "gen_ai.tool.name": "f", "gen_ai.tool.call.id": "c1"})
@@ -186,6 +194,17 @@ def test_openlit_settings_that_somebody_set_are_stated() -> None:
     set_by_somebody = {"gen_ai.request.temperature": 0, "gen_ai.request.seed": 42, "gen_ai.request.stream": True}
     event = span({**CHAT, **OPENLIT_DEFAULTS, **set_by_somebody}, scope="openlit.instrumentation.openai")
     assert configuration(event) == {"temperature": "0", "seed": "42", "stream": "true"}
+
+
+@pytest.mark.parametrize(
+    ("scope", "told"),
+    [("openlit.instrumentation.anthropic", "anthropic"), ("openlit.instrumentation.langchain", ""), ("openlit", "")],
+)
+def test_openlit_scopes_name_the_client(scope: str, told: str) -> None:
+    """A log event that names no provider is of the client that its scope is named for, if that is one."""
+    name = "gen_ai.client.inference.operation.details"
+    event = log(name, {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}, scope=scope)
+    assert (event.columns["event_type"], event.columns.get("provider", "")) == ("ai_call", told)
 
 
 @pytest.mark.parametrize(
@@ -369,6 +388,16 @@ def test_tool_envelopes_are_opened() -> None:
     assert content(event, "tool_arguments") == {"a": 1}
     assert event.content["tool_result"] == "42"
     assert event.columns["tool_call_id"] == "c1"
+
+
+def test_an_attribute_that_is_a_branch_and_a_leaf_stays_what_it_was() -> None:
+    """Where an attribute has a structured value and another continues its name, neither changes the other."""
+    value = {"tool": {"json_schema": "x"}}
+    attributes = {"openinference.span.kind": "LLM", "llm.tools.0": value, "llm.tools.0.tool.name": "late"}
+    for _ in range(2):  # the second time from what is remembered
+        event = span(attributes)
+        assert ("llm.tools.0", '{"tool":{"json_schema":"x"}}') in event.columns["attributes_json"]
+        assert content(event, "tool_definitions") == ["x"]
 
 
 # --- Vercel

@@ -542,7 +542,7 @@ def test_tables_name_columns() -> None:
     for module in (audit, conventions, *conventions.CONVENTIONS):
         for table in (value for value in vars(module).values() if isinstance(value, dict)):
             for rule in table.values():
-                if isinstance(rule, tuple) and callable(rule[-1]):
+                if isinstance(rule, tuple) and rule and callable(rule[-1]):
                     assert rule[0] in names
                     rules += 1
     assert rules > 200

@@ -1,7 +1,4 @@
-"""Log events of coding agents (Claude Code and those that took its names): ``claude_code.tool_decision`` and others.
-
-https://code.claude.com/docs/en/monitoring-usage
-"""
+"""Log events of coding agents: ``<agent>.tool_decision``, ``.tool_result``, ``.api_request`` and ``.api_error``."""
 
 from __future__ import annotations
 

@@ -123,6 +123,15 @@ def notice_resumed(draft: Draft, text: Value) -> None:
         draft.add(Approval(str(number), word or _UNDETERMINED, content=content, remarks=remarks))
 
 
+def notice_interrupted(draft: Draft) -> None:
+    """Remark a LangGraph step that stopped to ask a person for approval; it tells so by an exception."""
+    for event in draft.record.events:
+        told = event.attributes if event.name == "exception" and isinstance(event.attributes, dict) else {}
+        kind, message = told.get("exception.type"), told.get("exception.message")
+        if isinstance(kind, str) and kind.endswith("GraphInterrupt") and "action_requests" in str(message):
+            draft.remark(APPROVAL_REQUESTED)
+
+
 def _decisions(resume: Value) -> Iterator[dict[str, Value]]:
     """The decisions of a resume value: of one interrupt, or of several by their ids."""
     if not isinstance(resume, dict):

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from otel_audit.conventions import audit, logprobs
-from otel_audit.conventions.derived import APPROVAL_REQUESTED, notice_resumed
+from otel_audit.conventions.derived import notice_interrupted, notice_resumed
 from otel_audit.conventions.draft import Draft, Table, count, name
 from otel_audit.conventions.messages import (
     Message,
@@ -21,7 +21,7 @@ from otel_audit.conventions.messages import (
 )
 from otel_audit.conventions.record import Record
 from otel_audit.conventions.spellings import provider, reasons
-from otel_audit.conventions.text import is_long
+from otel_audit.conventions.text import SHORT, is_long
 from otel_audit.conventions.values import Value, format_typed
 from otel_audit.model import EventType
 
@@ -100,8 +100,7 @@ def apply(record: Record, draft: Draft) -> None:
             draft.write("context", format_typed(documents))
     elif kind in ("AGENT", "CHAIN"):
         notice_resumed(draft, attributes.get("input.value"))
-        if _INTERRUPTED in str(attributes.get("output.value", "")):
-            draft.remark(APPROVAL_REQUESTED)
+        notice_interrupted(draft)
         if kind == "AGENT" and (agent := name(record.name)) is not None:
             draft.columns.setdefault("agent_name", agent)
 
@@ -270,27 +269,46 @@ def _content(piece: dict[str, Any]) -> Message:
     return image_part(url) if isinstance(url, str) else {**piece, "type": piece.get("type", "unknown")}
 
 
-_INTERRUPTED: Final = '"__interrupt__"'  # LangGraph: the run waits for a person
-
 # Attributes such as llm.input_messages.0.message.role, as a tree by the words between the dots.
 
 _ROOTS: Final = ("llm.input_messages.", "llm.output_messages.", "llm.tools.", "embedding.embeddings.", "retrieval.")
 
 
+class _Paths(dict[str, tuple[str, ...]]):
+    """The words of an attribute's key, none for a key of another root. Keys repeat from record to record."""
+
+    def __missing__(self, key: str) -> tuple[str, ...]:
+        words = tuple(key.split(".")) if key.startswith(_ROOTS) else ()
+        if len(key) <= SHORT:
+            if len(self) >= 1 << 13:
+                self.clear()
+            self[key] = words
+        return words
+
+
+_PATHS: Final = _Paths()
+
+
+class _Node(dict[str, Any]):
+    """A branch of the tree; a plain dict is an attribute's own value, and is not changed."""
+
+
 def _indexed(attributes: dict[str, Value]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
+    tree = _Node()
     for key, value in attributes.items():
-        if not key.startswith(_ROOTS):
+        words = _PATHS[key]
+        if not words:
             continue
         node = tree
-        *path, last = key.split(".")
-        for word in path:
-            below = node.setdefault(word, {})
-            if not isinstance(below, dict):  # a.b and a.b.c at once: the longer one stays in the attribute map only
+        for word in words[:-1]:
+            below = node.get(word)
+            if below is None:
+                below = node[word] = _Node()
+            elif type(below) is not _Node:  # a.b and a.b.c at once: the longer one stays in the attribute map only
                 break
             node = below
         else:
-            node.setdefault(last, value)
+            node.setdefault(words[-1], value)
     return tree
 
 
@@ -302,6 +320,11 @@ def _leaf(node: dict[str, Any], word: str) -> dict[str, Any]:
 def _list(node: dict[str, Any], *words: str) -> list[dict[str, Any]]:
     """The children named 0, 1, 2 ... in the order of their numbers."""
     for word in words:
-        node = _leaf(node, word)
-    numbers = sorted((int(word), word) for word in node if word.isdecimal() and len(word) < 10)
+        below = node.get(word)
+        if not isinstance(below, dict):
+            return []
+        node = below
+    numbers = [(int(word), word) for word in node if word.isdecimal() and len(word) < 10]
+    if len(numbers) > 1:
+        numbers.sort()
     return [node[word] for _, word in numbers if isinstance(node[word], dict)]

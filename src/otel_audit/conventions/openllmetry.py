@@ -10,7 +10,7 @@ import re
 from typing import Any, Final
 
 from otel_audit.conventions import audit, otel_genai
-from otel_audit.conventions.derived import APPROVAL_REQUESTED, notice_resumed
+from otel_audit.conventions.derived import notice_interrupted, notice_resumed
 from otel_audit.conventions.draft import Draft, Table, count, name
 from otel_audit.conventions.indexed import write_indexed
 from otel_audit.conventions.messages import parsed_object, system_parts
@@ -24,7 +24,7 @@ NAME: Final = "openllmetry"
 
 # The instrumentations' scopes. Others of this prefix (genai.*, openai_v2, httpx ...) are OpenTelemetry's own.
 SCOPES: Final = re.compile(
-    r"traceloop\.|opentelemetry\.instrumentation\.(openai\.v[01]|langchain|anthropic|bedrock|cohere|crewai|"
+    r"traceloop\.|@traceloop/|opentelemetry\.instrumentation\.(openai\.v[01]|langchain|anthropic|bedrock|cohere|crewai|"
     r"google_generativeai|groq|haystack|llamaindex|mistralai|ollama|replicate|sagemaker|together|transformers|"
     r"watsonx|alephalpha|agno|openai_agents|mcp|writer|voyageai)\b"
 )
@@ -126,8 +126,8 @@ def apply(record: Record, draft: Draft) -> None:
     elif kind in _AGENTS:
         draft.fall_back("agent_name", ("traceloop.entity.name",))
         notice_resumed(draft, attributes.get("traceloop.entity.input"))
-        if '"__interrupt__"' in str(attributes.get("traceloop.entity.output", "")):
-            draft.remark(APPROVAL_REQUESTED)
+    elif kind is not None:
+        notice_interrupted(draft)
     draft.fall_back("agent_name", ("traceloop.workflow.name",))
 
 

@@ -157,6 +157,8 @@ def tell(record: Record, draft: Draft, defaults: Mapping[str, Value] = _NO_DEFAU
         _instructions(draft, attributes["gen_ai.system_instructions"])
     if "gen_ai.tool.definitions" in attributes:
         draft.take("tool_definitions", "gen_ai.tool.definitions")
+    if "gen_ai.retrieval.documents" in attributes:
+        draft.take("context", "gen_ai.retrieval.documents")
     if event_type is _TOOL_CALL:
         draft.take("tool_arguments", "gen_ai.tool.call.arguments")
         draft.take("tool_result", "gen_ai.tool.call.result")
