@@ -47,7 +47,7 @@ def test_files_are_hashed_within_their_folder(tmp_path):
 
 
 def test_nothing_outside_the_folder_is_read(tmp_path):
-    """Neither by .., encoded or not, nor by a link, a neighbour's name, a pipe, a folder, a query or a size beyond the limit."""
+    """Neither by .., encoded or not, nor by a link, a neighbour's name, a pipe, a folder, a query or too large a file."""
     base, outside = tmp_path / "base", tmp_path / "base-other"
     base.mkdir()
     outside.mkdir()
@@ -104,7 +104,7 @@ def https(tmp_path):
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -92,7 +92,8 @@ FOUND = {
         "811218-9876",
         "19811218-9876",
     ],
-    "ip": ["192.0.2.44", "10.1.2.3", "22.1.53.37", "2001:db8::8a2e:370:7334", "fe80::1ff:fe23:4567:890a", "::ffff:192.0.2.44"],
+    "ip": ["192.0.2.44", "10.1.2.3", "22.1.53.37", "2001:db8::8a2e:370:7334",
+           "fe80::1ff:fe23:4567:890a", "::ffff:192.0.2.44"],
     "userinfo": [],
 }  # fmt: skip
 
@@ -110,7 +111,7 @@ def test_a_value_is_masked_whatever_stands_around_it(redactor, kind, text):
     ):
         masked = redactor.text(f"{before}{text}{after}")
         assert f"[{kind}:" in masked, masked
-        assert not re.sub(r"[^\w@]", "", text) in re.sub(r"[^\w@]", "", masked)
+        assert re.sub(r"[^\w@]", "", text) not in re.sub(r"[^\w@]", "", masked)
         assert len(TOKEN.findall(masked)) == 1
         assert redactor.text(masked) == masked
 
@@ -126,6 +127,7 @@ def test_a_value_is_masked_whatever_stands_around_it(redactor, kind, text):
         "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         "550e8400-e29b-41d4-a716-446655440000",
         "41111111-1111-4111-8111-111111111111",
+        "bac47b7b-7ac7-ee52-c043-d5ea31ff4e3e",
         "2024-11-20T12:34:56.789+01:00",
         "20.11.2024 08:30, 11/20/2024 and 01-02-2024",
         "1732399200 1732399200000 1732399200123456 1732399200123456789",
@@ -225,7 +227,7 @@ def test_a_name_is_known_by_its_key(redactor, key):
 
 
 def test_json_in_json_is_masked_and_otherwise_the_same(redactor):
-    """A value three levels of JSON deep is masked; numbers, order, repeated keys and everything else stay as written."""
+    """A value three levels of JSON deep is masked; numbers, order and repeated keys stay as written."""
     inner = '{"mail":"jane@example.com","n":1.10,"big":12345678901234567890123,"n":2e5}'
     text = json.dumps({"a": json.dumps({"b": inner}, separators=(",", ":")), "ok": [None, True]}, separators=(",", ":"))
     masked = redactor.text(text)
@@ -241,7 +243,7 @@ def test_cut_off_json_is_masked_as_text(redactor):
 
 
 def test_base64_is_masked_where_it_hides_text(redactor):
-    """Text in base64 (also base64url, in lines) stays base64 with its personal data masked; an id that decodes to nothing stays."""
+    """Text in base64 (base64url, in lines) stays base64 with its personal data masked; what decodes to no text stays."""
     text = "please write to jane.roe@example.com today, or ring somebody else tomorrow morning"
     for encoded in (
         base64.b64encode(text.encode()),

@@ -56,7 +56,7 @@ def is_card_range(digits: str) -> bool:
         return 14 <= size <= 19
     if 51 <= two <= 55 or 2221 <= four <= 2720 or 2200 <= four <= 2204:
         return size == 16 or (two == 22 and size <= 19 and size >= 16)
-    if two == 62 or two == 35 or two == 65 or 644 <= int(digits[:3]) <= 649 or four == 6011:
+    if two in {62, 35, 65} or 644 <= int(digits[:3]) <= 649 or four == 6011:
         return 16 <= size <= 19
     if two == 50 or 56 <= two <= 69:
         return 13 <= size <= 19

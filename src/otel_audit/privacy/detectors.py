@@ -6,6 +6,7 @@ where a false alarm would cut what joins records: only what can hardly be anythi
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Iterator
@@ -71,10 +72,8 @@ def normal_email(text: str) -> str:
         text.replace("\uff20", "@").replace("\u3002", ".").replace("\uff0e", ".").casefold().rpartition("@")
     )
     if "xn--" in domain:
-        try:
+        with contextlib.suppress(UnicodeError):  # no name that IDNA knows: as it is written
             domain = domain.encode("ascii").decode("idna")
-        except UnicodeError:
-            pass  # not a name that IDNA knows: as it is written
     return f"{local}@{domain}"
 
 

@@ -5,113 +5,44 @@ from __future__ import annotations
 import re
 from typing import Final
 
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text: a list of many reads better without quotes."""
+    return frozenset(text.split())
+
+
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
-_PHONE: Final = frozenset(
-    {"phone", "telephone", "mobile", "msisdn", "fax", "cellphone", "telefon", "handy", "whatsapp", "tel"}
+_PHONE: Final = words("phone telephone mobile msisdn fax cellphone telefon handy whatsapp tel")
+_SSN: Final = words("ssn pesel bsn nino personnummer nir passport dni nie cpf")
+_NAMES: Final = words(
+    "firstname first_name lastname last_name fullname full_name givenname given_name familyname family_name"
+    " surname middlename middle_name maidenname maiden_name maiden_surname birthname birth_name user_name"
+    " enduser_name customer_name patient_name applicant_name borrower_name client_name contact_name"
+    " person_name cardholder cardholder_name account_holder account_holder_name beneficiary_name employee_name"
+    " vorname nachname"
 )
-_SSN: Final = frozenset({"ssn", "pesel", "bsn", "nino", "personnummer", "nir", "passport", "dni", "nie", "cpf"})
-_NAMES: Final = frozenset(
-    [
-        "firstname",
-        "first_name",
-        "lastname",
-        "last_name",
-        "fullname",
-        "full_name",
-        "givenname",
-        "given_name",
-        "familyname",
-        "family_name",
-        "surname",
-        "middlename",
-        "middle_name",
-        "maidenname",
-        "maiden_name",
-        "maiden_surname",
-        "birthname",
-        "birth_name",
-        "user_name",
-        "enduser_name",
-        "customer_name",
-        "patient_name",
-        "applicant_name",
-        "borrower_name",
-        "client_name",
-        "contact_name",
-        "person_name",
-        "cardholder",
-        "cardholder_name",
-        "account_holder",
-        "account_holder_name",
-        "beneficiary_name",
-        "employee_name",
-        "vorname",
-        "nachname",
-    ]
+_BIRTH: Final = words("dob date_of_birth dateofbirth birthdate birth_date birthday birth_day geburtsdatum")
+_NATIONAL: Final = words(
+    "social_security social_security_number national_id national_id_number national_insurance_number tax_id"
+    " taxid tax_number passport_number passport_no id_card_number drivers_license driver_license_number"
+    " license_number"
 )
-_BIRTH: Final = frozenset(
-    ["dob", "date_of_birth", "dateofbirth", "birthdate", "birth_date", "birthday", "birth_day", "geburtsdatum"]
-)
-_NATIONAL: Final = frozenset(
-    [
-        "social_security",
-        "social_security_number",
-        "national_id",
-        "national_id_number",
-        "national_insurance_number",
-        "tax_id",
-        "taxid",
-        "tax_number",
-        "passport_number",
-        "passport_no",
-        "id_card_number",
-        "drivers_license",
-        "driver_license_number",
-        "license_number",
-    ]
-)
-_CARD: Final = frozenset(
-    ["card_number", "cardnumber", "credit_card", "creditcard", "credit_card_number", "pan", "debit_card"]
-)
-_MAIL: Final = frozenset(["email", "e_mail", "mail_address", "email_address", "emailaddress"])
+_CARD: Final = words("card_number cardnumber credit_card creditcard credit_card_number pan debit_card")
+_MAIL: Final = words("email e_mail mail_address email_address emailaddress")
 _REMEMBERED: Final = 1 << 12
 _known: dict[str, str] = {}
-_ID_WORDS: Final = frozenset(
-    [
-        "id",
-        "ids",
-        "uuid",
-        "guid",
-        "sha",
-        "hash",
-        "digest",
-        "fingerprint",
-        "etag",
-        "version",
-        "model",
-        "revision",
-        "commit",
-        "checksum",
-        "signature",
-        "token",
-        "tokens",
-        "nano",
-        "time",
-        "timestamp",
-        "created",
-        "at",
-        "count",
-        "size",
-        "port",
-        "duration",
-        "seconds",
-        "ms",
-    ]
+_ID_WORDS: Final = words(
+    "id ids uuid guid sha hash digest fingerprint etag version model revision commit checksum signature token"
+    " tokens nano time timestamp created at count size port duration seconds ms"
 )
 
 
 def hint(key: str) -> str:
-    """The kind that a key promises: phone, card, national_id, name, birth_date, ``id`` for what joins records, or none."""
+    """What a key promises: phone, card, national_id, name, birth_date, email, ``id`` for what joins records, or "".
+
+    >>> hint("customer.mobilePhone"), hint("gen_ai.response.id")
+    ('phone', 'id')
+    """
     kind = _known.get(key)
     if kind is None:
         kind = _hint(key)
@@ -123,13 +54,13 @@ def hint(key: str) -> str:
 
 
 def _hint(key: str) -> str:
-    words = [word.lower() for word in _WORD.findall(key)]
-    if not words:
+    parts = [word.lower() for word in _WORD.findall(key)]
+    if not parts:
         return ""
-    last = words[-1]
-    tails = {"_".join(words[-size:]) for size in (1, 2, 3, 4)}
-    if last in {"number", "no", "nr"} and len(words) > 1:
-        last = words[-2]
+    last = parts[-1]
+    tails = {"_".join(parts[-size:]) for size in (1, 2, 3, 4)}
+    if last in {"number", "no", "nr"} and len(parts) > 1:
+        last = parts[-2]
     if tails & _NAMES:
         return "name"
     if tails & _BIRTH:
@@ -142,7 +73,7 @@ def _hint(key: str) -> str:
         return "phone"
     if tails & _MAIL:
         return "email"
-    return "id" if words[-1] in _ID_WORDS else ""
+    return "id" if parts[-1] in _ID_WORDS else ""
 
 
 _DIGIT: Final = re.compile(r"\d")
@@ -169,4 +100,4 @@ def fits(kind: str, text: str) -> bool:
     return False
 
 
-_PLACEHOLDERS: Final = frozenset({"true", "false", "null", "none", "unknown", "n/a", "string"})
+_PLACEHOLDERS: Final = words("true false null none unknown n/a string")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from otel_audit.privacy import checksums
+from otel_audit.privacy.hints import words
 
 Span: TypeAlias = tuple[int, int, str, str]  # start, end, kind, normalised value
 _Group: TypeAlias = tuple[int, int, str]  # start, end, digits
@@ -28,8 +29,9 @@ _PHONE_WORD: Final = re.compile(
     re.IGNORECASE,
 )
 _ID_WORD: Final = re.compile(
-    r"(?:\b|_)(?:ssn|social[ _-]?security|tax[ _-]?(?:id|number|payer)|tin|bsn|burgerservicenummer|sofinummer|personnummer|pesel"
-    r"|steuer-?(?:id|identifikationsnummer|nummer)|national[ _-]?(?:id|insurance)|nino|nir|s[eé]curit[eé] sociale|insee)\b[^\d\n]{0,16}$",
+    r"(?:\b|_)(?:ssn|social[ _-]?security|tax[ _-]?(?:id|number|payer)|tin|bsn|burgerservicenummer|sofinummer"
+    r"|personnummer|pesel|steuer-?(?:id|identifikationsnummer|nummer)|national[ _-]?(?:id|insurance)|nino|nir"
+    r"|s[eé]curit[eé] sociale|insee)\b[^\d\n]{0,16}$",
     re.IGNORECASE,
 )
 _VERSION_WORD: Final = re.compile(
@@ -50,216 +52,15 @@ _DATE_TIME: Final = re.compile(
 )
 
 # ITU-T E.164 country codes.
-_COUNTRY_CODES: Final = frozenset(
-    [
-        "1",
-        "7",
-        "20",
-        "27",
-        "30",
-        "31",
-        "32",
-        "33",
-        "34",
-        "36",
-        "39",
-        "40",
-        "41",
-        "43",
-        "44",
-        "45",
-        "46",
-        "47",
-        "48",
-        "49",
-        "51",
-        "52",
-        "53",
-        "54",
-        "55",
-        "56",
-        "57",
-        "58",
-        "60",
-        "61",
-        "62",
-        "63",
-        "64",
-        "65",
-        "66",
-        "81",
-        "82",
-        "84",
-        "86",
-        "90",
-        "91",
-        "92",
-        "93",
-        "94",
-        "95",
-        "98",
-        "211",
-        "212",
-        "213",
-        "216",
-        "218",
-        "220",
-        "221",
-        "222",
-        "223",
-        "224",
-        "225",
-        "226",
-        "227",
-        "228",
-        "229",
-        "230",
-        "231",
-        "232",
-        "233",
-        "234",
-        "235",
-        "236",
-        "237",
-        "238",
-        "239",
-        "240",
-        "241",
-        "242",
-        "243",
-        "244",
-        "245",
-        "246",
-        "247",
-        "248",
-        "249",
-        "250",
-        "251",
-        "252",
-        "253",
-        "254",
-        "255",
-        "256",
-        "257",
-        "258",
-        "260",
-        "261",
-        "262",
-        "263",
-        "264",
-        "265",
-        "266",
-        "267",
-        "268",
-        "269",
-        "290",
-        "291",
-        "297",
-        "298",
-        "299",
-        "350",
-        "351",
-        "352",
-        "353",
-        "354",
-        "355",
-        "356",
-        "357",
-        "358",
-        "359",
-        "370",
-        "371",
-        "372",
-        "373",
-        "374",
-        "375",
-        "376",
-        "377",
-        "378",
-        "379",
-        "380",
-        "381",
-        "382",
-        "383",
-        "385",
-        "386",
-        "387",
-        "389",
-        "420",
-        "421",
-        "423",
-        "500",
-        "501",
-        "502",
-        "503",
-        "504",
-        "505",
-        "506",
-        "507",
-        "508",
-        "509",
-        "590",
-        "591",
-        "592",
-        "593",
-        "594",
-        "595",
-        "596",
-        "597",
-        "598",
-        "599",
-        "670",
-        "672",
-        "673",
-        "674",
-        "675",
-        "676",
-        "677",
-        "678",
-        "679",
-        "680",
-        "681",
-        "682",
-        "683",
-        "685",
-        "686",
-        "687",
-        "688",
-        "689",
-        "690",
-        "691",
-        "692",
-        "850",
-        "852",
-        "853",
-        "855",
-        "856",
-        "880",
-        "886",
-        "960",
-        "961",
-        "962",
-        "963",
-        "964",
-        "965",
-        "966",
-        "967",
-        "968",
-        "970",
-        "971",
-        "972",
-        "973",
-        "974",
-        "975",
-        "976",
-        "977",
-        "992",
-        "993",
-        "994",
-        "995",
-        "996",
-        "998",
-    ]
+_COUNTRY_CODES: Final = words(
+    "1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66"
+    " 81 82 84 86 90 91 92 93 94 95 98 211 212 213 216 218 220 221 222 223 224 225 226 227 228 229 230 231 232"
+    " 233 234 235 236 237 238 239 240 241 242 243 244 245 246 247 248 249 250 251 252 253 254 255 256 257 258"
+    " 260 261 262 263 264 265 266 267 268 269 290 291 297 298 299 350 351 352 353 354 355 356 357 358 359 370"
+    " 371 372 373 374 375 376 377 378 379 380 381 382 383 385 386 387 389 420 421 423 500 501 502 503 504 505"
+    " 506 507 508 509 590 591 592 593 594 595 596 597 598 599 670 672 673 674 675 676 677 678 679 680 681 682"
+    " 683 685 686 687 688 689 690 691 692 850 852 853 855 856 880 886 960 961 962 963 964 965 966 967 968 970"
+    " 971 972 973 974 975 976 977 992 993 994 995 996 998"
 )
 
 
@@ -321,7 +122,7 @@ class _Search:
             while len(compact) < length and (char := _IBAN_CHARS.match(text, end)):
                 compact += char[0][-1].upper()
                 end = char.end()
-            if length and self._word_ends(end) and checksums.iban(compact):
+            if length and self._word_ends(end) and checksums.iban(compact) and not self._in_uuid(start - 2, end):
                 return start - 2, end, "iban", compact
         if self.careful or "national_id" not in self.wanted:
             return None
@@ -333,8 +134,9 @@ class _Search:
             if begin >= 0 and self._word_begins(begin) and (match := _NINO.match(text, begin)):
                 return *match.span(), "national_id", re.sub(r"[ -]", "", match[0])
         if start >= 1 and self._word_begins(start - 1) and (match := _NIE.match(text, start - 1)):
-            if checksums.dni(f"{'XYZ'.index(match[1])}{_plain(match[2])}", match[3]):
-                return *match.span(), "national_id", f"{match[1]}{_plain(match[2])}{match[3]}"
+            digits = _plain(match[2])
+            if checksums.dni(f"{'XYZ'.index(match[1])}{digits}", match[3]):
+                return *match.span(), "national_id", f"{match[1]}{digits}{match[3]}"
         return None
 
     # --- numbers that begin with a digit
@@ -454,11 +256,16 @@ class _Search:
         digits, last, best, separators = "", at, None, set[str]()
         while last < len(self.groups):
             digits += self.groups[last][2]
-            if len(digits) > 19:
+            if len(digits) > 19 or (last > at and not self._are_card_groups(at, last)):
                 break
-            if len(digits) >= 13 and self._word_ends(self.groups[last][1]) and checksums.is_card_range(digits):
-                if checksums.luhn(digits):
-                    best = (self.groups[at][0], self.groups[last][1], "card", digits)
+            end = self.groups[last][1]
+            if (
+                len(digits) >= 13
+                and self._word_ends(end)
+                and checksums.is_card_range(digits)
+                and checksums.luhn(digits)
+            ):
+                best = (self.groups[at][0], end, "card", digits)
             if last + 1 < len(self.groups):
                 separators.add(self._separator(last))
                 if len(self._separator(last)) > 1 or (self.careful and len(separators) > 1):
@@ -474,6 +281,10 @@ class _Search:
         ):
             return None  # a measured number
         return best
+
+    def _are_card_groups(self, at: int, last: int) -> bool:
+        """Groups as people write them, 4-4-4-4 or 4-6-5: not a long number and its decimals."""
+        return all(2 <= len(group[2]) <= 8 for group in (self.groups[at], self.groups[last]))
 
     def _is_fraction(self, at: int) -> bool:
         """Whether a group is what comes after a decimal point."""

@@ -8,17 +8,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# Everything but digits is dropped: how many are left tells whether a number is worth looking for.
-_NO_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789"))
+# All but digits and what encodings are written with is dropped: most texts have nothing left.
+_SIGNS: Final = b"@%\\&=:"
+_DROPPED: Final = bytes(set(range(256)) - set(b"0123456789" + _SIGNS))
 _LEAST_DIGITS: Final = 4  # 1.1.1.1
-# What only encodings are written with; in front of digits or an @ that nobody sees until it is decoded.
-_ENCODINGS: Final = (b"@", b"=40", b"\\u", b"\\x", b"&#", b"&co", b"::")
+# In front of digits or an @ that nobody sees until it is decoded.
+_ENCODINGS: Final = (b"=40", b"\\u", b"\\x", b"&#", b"&co", b"::")
 _IPV6: Final = re.compile(rb":[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:")
 _IPV6_COLONS: Final = 6
 _PERCENT: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
 # Six digits close together, four parts of an address, or the middle of an Italian codice fiscale.
 _NUMBER: Final = re.compile(
-    r"\d(?:(?:[ \t\u00a0\u2007\u2009\u202f.\-/()+\u2010-\u2014\u2212]{0,3}\d){5}|\d{0,2}\.\d{1,3}\.\d{1,3}\.\d|\d[A-Za-z]\d\d[A-Za-z]\d{3}[A-Za-z])"
+    r"\d(?:(?:[ \t\u00a0\u2007\u2009\u202f.\-/()+\u2010-\u2014\u2212]{0,3}\d){5}"
+    r"|\d{0,2}\.\d{1,3}\.\d{1,3}\.\d|\d[A-Za-z]\d\d[A-Za-z]\d{3}[A-Za-z])"
 )
 _RUN: Final = 16  # characters of base64 that may hide an e-mail address or a number
 _BASE64: Final = bytes(
@@ -33,33 +35,48 @@ _WIDE: Final = re.compile(
 )
 _SHORTEST: Final = 5  # a@b.c
 # Keys of JSON that promise a person's name or document: see hints.py.
-_KEY_PARTS: Final = (b"ame", b"NAME", b"older", b"assport", b"icen", b"tax", b"Tax", b"national", b"social")
+_KEY_PARTS: Final = (b"ame", b"NAME", b"older", b"assport", b"icen", b"enefic", b"tax", b"Tax", b"national", b"social")
 _KEY: Final = re.compile(
     r"(?:first|last|full|given|family|sur|middle|maiden|birth|user|customer|patient|applicant|borrower|client|contact"
-    r"|person|vor|nach|employee)[_ .-]?name|card[_ -]?holder|account[_ -]?holder|beneficiary|passport|licen[cs]e|tax|national|social",
+    r"|person|vor|nach|employee)[_ .-]?name|card[_ -]?holder|account[_ -]?holder|beneficiary|passport|licen[cs]e|tax"
+    r"|national|social",
     re.IGNORECASE,
 )
 
 
-def is_suspicious(text: str) -> bool:
-    """False only when no detector could find anything, in the text or in what it decodes to."""
+SEARCH: Final = 1  # a detector may find something in the text, or in what it decodes to
+RUN: Final = 2  # a row of characters is long enough to be base64
+
+
+def suspicion(text: str) -> int:
+    """``SEARCH``, ``RUN``, both, or 0 when nothing could find anything."""
     raw = text.encode(errors="replace")
     if len(raw) < _SHORTEST:
-        return False
-    if len(raw.translate(None, _NO_DIGITS)) >= _LEAST_DIGITS and _NUMBER.search(text) is not None:
+        return 0
+    run = RUN if _RUN_BYTES in raw.translate(_BASE64) else 0
+    skeleton = raw.translate(None, _DROPPED)
+    if skeleton and _is_sign(text, raw, skeleton):
+        return run | SEARCH
+    if raw[:1] in b"{[":
+        for part in _KEY_PARTS:
+            if part in raw:
+                if _KEY.search(text) is not None:
+                    return run | SEARCH
+                break
+    return run | SEARCH if len(raw) != len(text) and _WIDE.search(text) is not None else run
+
+
+def _is_sign(text: str, raw: bytes, skeleton: bytes) -> bool:
+    if b"@" in skeleton:
+        return True
+    if len(skeleton.translate(None, _SIGNS)) >= _LEAST_DIGITS and _NUMBER.search(text) is not None:
         return True
     for sign in _ENCODINGS:
-        if sign in raw:
+        if sign[0] in skeleton and sign in raw:
             return True
-    if raw.count(b":") > _IPV6_COLONS and _IPV6.search(raw) is not None:
+    if b"%" in skeleton and _PERCENT.search(raw) is not None:
         return True
-    if b"%" in raw and _PERCENT.search(raw) is not None:
-        return True
-    if _RUN_BYTES in raw.translate(_BASE64):
-        return True
-    if raw[:1] in b"{[" and any(part in raw for part in _KEY_PARTS) and _KEY.search(text) is not None:
-        return True
-    return len(raw) != len(text) and _WIDE.search(text) is not None
+    return skeleton.count(b":") > _IPV6_COLONS and _IPV6.search(raw) is not None
 
 
 def is_long_run(text: str) -> bool:

@@ -12,7 +12,7 @@ from otel_audit.privacy.detectors import Found, find
 from otel_audit.privacy.keys import PseudonymKeys
 from otel_audit.privacy.names import NameList
 from otel_audit.privacy.policy import CapturePolicy, Mode
-from otel_audit.privacy.prefilter import is_long_run, is_suspicious
+from otel_audit.privacy.prefilter import RUN, SEARCH, is_long_run, suspicion
 from otel_audit.privacy.references import write_reference
 from otel_audit.privacy.structure import Blobs, walk_json
 from otel_audit.privacy.views import views
@@ -95,7 +95,7 @@ class Redactor:
             return text
         known = self.known_ids.get(text)
         if known is None:
-            known = self._mask(text, careful=True) if self._custom or is_suspicious(text) else text
+            known = self._mask(text, careful=True) if self._custom or suspicion(text) & SEARCH else text
             self._remember(self.known_ids, text, known)
         return known or text
 
@@ -184,6 +184,7 @@ class Redactor:
         return None
 
     def octets(self, value: bytes) -> Any:
+        """Bytes, masked by what they say: the same object when nothing was found, a token where nobody can look."""
         try:
             text = value.decode()
         except UnicodeDecodeError:
@@ -197,6 +198,7 @@ class Redactor:
         return value if masked == text else masked.encode(errors="replace")
 
     def string(self, text: str, key: str) -> str:
+        """A string under a key, which may say what it is."""
         kind = hints.hint(key) if key else ""
         if kind == "id":
             return self.identifier(text)
@@ -207,12 +209,21 @@ class Redactor:
 
     def _redact(self, text: str) -> str:
         if len(text) > _SHORT:
-            return self._mask(text) if self._custom or is_suspicious(text) else text
+            return self._looked_into(text)
         known = self.known_names.get(text)
         if known is None:
-            known = self._mask(text) if self._custom or is_suspicious(text) else text
+            known = self._looked_into(text)
             self._remember(self.known_names, text, known)
         return known or text
+
+    def _looked_into(self, text: str) -> str:
+        why = SEARCH | RUN if self._custom else suspicion(text)
+        if why & SEARCH or (why and "\\" in text):  # base64 in lines, within JSON
+            return self._mask(text)
+        if not why or "base64" not in self.policy.detectors:
+            return text
+        masked = self._blobs.mask(text)
+        return text if masked == text else masked  # the same object: a caller may ask by `is`
 
     @staticmethod
     def _remember(cache: dict[str, str], text: str, result: str) -> None:
@@ -279,6 +290,7 @@ class Redactor:
         return self._keys.token(kind, normal_form(kind, value))
 
     def blob(self, mime: str, raw: bytes) -> str:
+        """The token for bytes that nobody can look into."""
         return f"[blob:{mime};{len(raw)} bytes;{self._keys.digest('blob', raw.hex())}]"
 
 

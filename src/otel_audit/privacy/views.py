@@ -21,7 +21,7 @@ _ENCODED: Final = re.compile(
     r"|(?P<quoted>=40|=2E|=2B|=\r?\n)"
     r"|(?P<invisible>[\u200b-\u200d\u2060\ufeff\u00ad]+)"
 )
-_TRIGGERS: Final = re.compile(r"[%\\&\u200b-\u200d\u2060\ufeff\u00ad]|=40|=2B|=2E")
+_INVISIBLE: Final = re.compile(r"[\u200b-\u200d\u2060\ufeff\u00ad]")
 _BAD_BYTE: Final = re.compile(r"\\x[89a-fA-F][0-9a-fA-F]")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " ", "v": " "}
 _FORM: Final = re.compile(r"(?<=[?&;])[^\s?&;=]*=[^\s&;]*")
@@ -46,7 +46,13 @@ def views(text: str) -> list[View]:
     """The texts that a text decodes to, layer by layer; empty when nothing in it is encoded."""
     found: list[View] = []
     view = View(text, range(len(text)), range(1, len(text) + 1))
-    if _TRIGGERS.search(text) is not None:
+    if (
+        "%" in text
+        or "\\" in text
+        or "&" in text
+        or "=" in text
+        or (not text.isascii() and _INVISIBLE.search(text) is not None)
+    ):
         for _ in range(_MAX_LAYERS):
             decoded = _decode(view)
             if decoded is None:
@@ -75,7 +81,9 @@ def _decode(view: View, *, without_bytes: bool = False) -> View | None:
         if decoded is None:
             continue
         changed = True
-        _copy(view, done, match.start(), pieces, starts, ends)
+        pieces.append(text[done : match.start()])
+        starts.extend(view.starts[done : match.start()])
+        ends.extend(view.ends[done : match.start()])
         done = match.end()
         for char, start, end in decoded:
             pieces.append(char)
@@ -83,14 +91,10 @@ def _decode(view: View, *, without_bytes: bool = False) -> View | None:
             ends.append(view.ends[match.start() + end - 1])
     if not changed:
         return None
-    _copy(view, done, len(text), pieces, starts, ends)
+    pieces.append(text[done:])
+    starts.extend(view.starts[done:])
+    ends.extend(view.ends[done:])
     return View("".join(pieces), starts, ends)
-
-
-def _copy(view: View, start: int, end: int, pieces: list[str], starts: list[int], ends: list[int]) -> None:
-    pieces.append(view.text[start:end])
-    starts.extend(view.starts[start:end])
-    ends.extend(view.ends[start:end])
 
 
 def _decoded(match: re.Match[str]) -> list[tuple[str, int, int]] | None:
