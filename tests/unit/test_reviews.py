@@ -179,7 +179,7 @@ def test_a_ticket_of_an_earlier_release_and_of_a_later_one_is_read(recording: Re
 @pytest.mark.parametrize(
     "bad",
     [
-        "[" * 100_000,
+        "[" * 60_000,
         "9" * 10_000,
         '{"opened_unix_nano": true, "task_id": "t", "reviewer": "u", "review_id": "r"}',
         '{"opened_unix_nano": 1e300, "task_id": "t", "reviewer": "u", "review_id": "r"}',
@@ -278,6 +278,7 @@ def test_a_decision_that_could_not_be_recorded_is_no_repeat(recording: Recording
     provider.add_span_processor(recording.provider._active_span_processor)
     ticket = recorder.start_review("t", reviewer="u")
     recorder.finish_review(ticket, decision="approved")
+    assert audit.error_counts() == {"finish_review": 1}
     full.is_full = False
     recorder.finish_review(ticket, decision="approved")
     assert semconv.AUDIT_REVIEW_REPEAT not in typed(reviews(recording)[-1])
@@ -455,7 +456,7 @@ def test_a_moment_that_is_none_is_replaced_by_now(recording: Recording, at: Any)
 
 # --- rationale codes
 
-CODES = {"policy.income_missing": "No proof of income", "limit.ok": ""}
+CODES = {"policy.income.missing": "No proof of income", "limit.ok": ""}
 
 
 def listed_in(tmp_path: Path, form: str) -> Any:
@@ -466,8 +467,8 @@ def listed_in(tmp_path: Path, form: str) -> Any:
     path = tmp_path / f"codes.{form.split('-', maxsplit=1)[0]}"
     path.write_text(
         {
-            "toml-flat": '"policy.income_missing" = "No proof of income"\n"limit.ok" = ""\n',
-            "toml-tables": '[policy]\nincome_missing = "No proof of income"\n[limit]\nok = ""\n',
+            "toml-flat": '"policy.income.missing" = "No proof of income"\n"limit.ok" = ""\n',
+            "toml-tables": '[policy.income]\nmissing = "No proof of income"\n[limit]\nok = ""\n',
             "json-object": json.dumps(CODES),
             "json-list": json.dumps(list(CODES)),
         }[form]
@@ -479,7 +480,7 @@ def listed_in(tmp_path: Path, form: str) -> Any:
 def test_codes_are_held_against_the_customers_list(tmp_path: Path, form: str) -> None:
     """In each form of the list known codes pass with their meaning; an unknown one is recorded, marked and counted."""
     recording = Recording(rationale_codes=listed_in(tmp_path, form))
-    recording.audit.resolve("t", by="u", resolution="x", rationale_code=["limit.ok", "policy.income_missing"])
+    recording.audit.resolve("t", by="u", resolution="x", rationale_code=["limit.ok", "policy.income.missing"])
     assert audit.error_counts() == {}
     with recording.audit.review("t", reviewer="u") as review:
         review.reject(rationale_code=["limit.ok", "polcy.income"])
