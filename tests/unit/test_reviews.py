@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 import otel_audit as audit
 from otel_audit import semconv
 from otel_audit.errors import UnknownRationaleCode
-from otel_audit.instrumentation import Recorder, Ticket, _faults
+from otel_audit.instrumentation import Recorder, Ticket, _faults, _review_span
 from otel_audit.instrumentation._active_time import ActiveTime
 from tests.unit.recording import SECOND, Recording, typed
 
@@ -256,6 +256,22 @@ def test_a_ticket_decided_twice_gives_two_linked_events(recording: Recording) ->
     assert [link.context.span_id for link in second.links] == [first.context.span_id]
     assert [link.context.span_id for link in third.links] == [second.context.span_id]
     assert len({typed(span)[semconv.AUDIT_REVIEW_ID] for span in reviews(recording)}) == 1
+
+
+def test_only_so_many_reviews_are_remembered(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded: the review decided longest ago is forgotten first, and deciding again renews it."""
+    monkeypatch.setattr(_review_span, "_REMEMBERED", 2)
+    a, b, c = (recording.audit.start_review(name, reviewer="u") for name in "abc")
+    for ticket in (a, b, a, c, b, a):  # when c comes, b is forgotten; when b comes again, a is
+        recording.audit.finish_review(ticket, decision="approved")
+    assert [typed(span).get(semconv.AUDIT_REVIEW_REPEAT) for span in reviews(recording)] == [
+        None,
+        None,
+        2,
+        None,
+        None,
+        None,
+    ]
 
 
 class Full(SpanProcessor):

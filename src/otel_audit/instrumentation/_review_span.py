@@ -32,7 +32,7 @@ SECOND_OPINION: Final = "second_opinion"
 _NANO: Final = 1_000_000_000
 _CENTURY: Final = 100 * 366 * 86_400.0  # seconds; nothing waits longer
 _SPAN: Final = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})")
-_REMEMBERED: Final = 10_000  # reviews; some 3 MB
+_REMEMBERED: Final = 10_000  # reviews; some 5 MB
 
 
 class Decided:
