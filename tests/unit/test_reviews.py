@@ -160,6 +160,27 @@ def test_active_seconds_given_with_a_decision_are_clamped_too(recording: Recordi
     assert attributes[REMARKS] == ("queue_wait_seconds_clamped:-3", "active_seconds_clamped:11")
 
 
+@pytest.mark.parametrize("odd", ["often", float("inf"), True])
+def test_settings_that_are_no_seconds_are_counted(recording: Recording, odd: Any) -> None:
+    """A wait, timeout or idle time that is no number is left out and counted, and the ticket can be read again."""
+    with recording.audit.review("t", reviewer="u", idle_after_seconds=odd, queue_wait_seconds=odd) as review:
+        recording.clock.advance(10)
+        review.approve()
+    ticket = recording.audit.start_review("t", reviewer="u", timeout_seconds=odd)
+    recording.audit.finish_review(str(ticket), decision="approved")
+    assert typed(reviews(recording)[0])[ACTIVE] == 10.0
+    assert semconv.AUDIT_REVIEW_QUEUE_WAIT_SECONDS not in typed(reviews(recording)[0])
+    assert audit.error_counts() == {"review": 3}
+
+
+def test_a_review_by_nobody_is_counted(recording: Recording) -> None:
+    """A review without a reviewer is recorded, and counted as a mistake, as one without a task is."""
+    with recording.audit.review("t") as review:
+        review.approve()
+    assert typed(recording.one("review"))[semconv.AUDIT_REVIEW_DECISION] == "approved"
+    assert audit.error_counts() == {"review": 1}
+
+
 # --- tickets
 
 
