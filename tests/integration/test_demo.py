@@ -52,6 +52,8 @@ TYPES: dict[str, type] = {
     semconv.AUDIT_RATIONALE_TEXT: str,
     semconv.AUDIT_CHANGE_BEFORE: str,
     semconv.AUDIT_CHANGE_AFTER: str,
+    semconv.AUDIT_CHANGE_DIFF: str,
+    semconv.AUDIT_REVIEW_ABANDON_REASON: str,
     semconv.AUDIT_ESCALATION_FROM: str,
     semconv.AUDIT_ESCALATION_TO: str,
     semconv.AUDIT_ESCALATION_LEVEL: int,

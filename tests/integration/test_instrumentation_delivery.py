@@ -168,7 +168,7 @@ def test_the_how_to_runs_as_written() -> None:
         "task.created",
         "escalation",
         "resolution",
-        "task.created",
+        "task.reopened",
         "access",
     ]
     decisions = [span.attributes[semconv.AUDIT_REVIEW_DECISION] for span in spans if span.name == "review"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import subprocess
 from pathlib import Path
@@ -141,6 +142,25 @@ def test_a_change_far_down_has_its_line_numbers(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("".join(lines))
     subprocess.run(["patch", "--fuzz=0", "text"], input=diff, text=True, cwd=tmp_path, check=True, timeout=20)
     assert (tmp_path / "text").read_text() == "".join(changed)
+
+
+@pytest.mark.parametrize("apart", range(1, 10))
+def test_changes_share_a_hunk_as_in_diff(apart: int) -> None:
+    """Changes that are six equal lines or fewer apart are one hunk, as diff -u writes it, and else two."""
+    old = [f"line {n}\n" for n in range(40)]
+    new = [*old]
+    new[20] = "new\n"
+    del new[20 + apart + 1]
+    expected = "".join(difflib.unified_diff(old, new, "before", "after"))
+    assert diff_of("".join(old), "".join(new))[DIFF] == expected
+    assert expected.count("\n@@") == (1 if apart <= 6 else 2)
+
+
+@pytest.mark.parametrize(("before", "after"), [("", "a\nb\n"), ("a\nb\n", ""), ("a\n", "b\na\n"), ("b\na\n", "a\n")])
+def test_ranges_are_written_as_in_diff(before: str, after: str) -> None:
+    """Empty sides and sides of one line have the ranges that diff -u gives them."""
+    lines = difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), "before", "after")
+    assert diff_of(before, after)[DIFF] == "".join(lines)
 
 
 def test_a_difference_that_would_take_long_is_left_out_and_said() -> None:

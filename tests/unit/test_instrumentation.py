@@ -321,6 +321,7 @@ def test_a_cancelled_review_is_abandoned(recording: Recording) -> None:
 
     asyncio.run(cancel())
     assert typed(recording.one("review"))[semconv.AUDIT_REVIEW_DECISION] == "abandoned"
+    assert typed(recording.one("review"))[semconv.AUDIT_REVIEW_ABANDON_REASON] == "cancelled"
 
 
 class Hostile:

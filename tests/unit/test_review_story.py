@@ -110,6 +110,8 @@ def test_a_reopened_task_is_told_as_open_until_it_is_resolved_again() -> None:
     desk.reopen("t", by="u_2", reason="The customer complained.", rationale_code="complaint")
     reopened = rows(recording)
     assert words.headline(reopened[-1]) == narrate.headline(reopened[-1]) == "u_2 opened the task again"
+    table_row = {name: value for name, value in reopened[-1].items() if not name.startswith("attributes")}
+    assert words.headline(table_row) == "u_2 opened the task again"
     assert reopened[-1]["content"] == {"rationale": "The customer complained."}
     assert narrate.facts(reopened[-1])[0] == "because complaint"
     assert narrate.verdict(reopened) == (

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 import otel_audit as audit
 from otel_audit import semconv
 from otel_audit.errors import UnknownRationaleCode
-from otel_audit.instrumentation import Recorder, Ticket, _faults
+from otel_audit.instrumentation import Recorder, Ticket, _faults, _review_span
 from otel_audit.instrumentation._active_time import ActiveTime
 from tests.unit.recording import SECOND, Recording, typed
 
@@ -160,6 +160,27 @@ def test_active_seconds_given_with_a_decision_are_clamped_too(recording: Recordi
     assert attributes[REMARKS] == ("queue_wait_seconds_clamped:-3", "active_seconds_clamped:11")
 
 
+@pytest.mark.parametrize("odd", ["often", float("inf"), True])
+def test_settings_that_are_no_seconds_are_counted(recording: Recording, odd: Any) -> None:
+    """A wait, timeout or idle time that is no number is left out and counted, and the ticket can be read again."""
+    with recording.audit.review("t", reviewer="u", idle_after_seconds=odd, queue_wait_seconds=odd) as review:
+        recording.clock.advance(10)
+        review.approve()
+    ticket = recording.audit.start_review("t", reviewer="u", timeout_seconds=odd)
+    recording.audit.finish_review(str(ticket), decision="approved")
+    assert typed(reviews(recording)[0])[ACTIVE] == 10.0
+    assert semconv.AUDIT_REVIEW_QUEUE_WAIT_SECONDS not in typed(reviews(recording)[0])
+    assert audit.error_counts() == {"review": 3}
+
+
+def test_a_review_by_nobody_is_counted(recording: Recording) -> None:
+    """A review without a reviewer is recorded, and counted as a mistake, as one without a task is."""
+    with recording.audit.review("t") as review:
+        review.approve()
+    assert typed(recording.one("review"))[semconv.AUDIT_REVIEW_DECISION] == "approved"
+    assert audit.error_counts() == {"review": 1}
+
+
 # --- tickets
 
 
@@ -179,7 +200,7 @@ def test_a_ticket_of_an_earlier_release_and_of_a_later_one_is_read(recording: Re
 @pytest.mark.parametrize(
     "bad",
     [
-        "[" * 100_000,
+        "[" * 60_000,
         "9" * 10_000,
         '{"opened_unix_nano": true, "task_id": "t", "reviewer": "u", "review_id": "r"}',
         '{"opened_unix_nano": 1e300, "task_id": "t", "reviewer": "u", "review_id": "r"}',
@@ -258,6 +279,22 @@ def test_a_ticket_decided_twice_gives_two_linked_events(recording: Recording) ->
     assert len({typed(span)[semconv.AUDIT_REVIEW_ID] for span in reviews(recording)}) == 1
 
 
+def test_only_so_many_reviews_are_remembered(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded: the review decided longest ago is forgotten first, and deciding again renews it."""
+    monkeypatch.setattr(_review_span, "_REMEMBERED", 2)
+    a, b, c = (recording.audit.start_review(name, reviewer="u") for name in "abc")
+    for ticket in (a, b, a, c, b, a):  # when c comes, b is forgotten; when b comes again, a is
+        recording.audit.finish_review(ticket, decision="approved")
+    assert [typed(span).get(semconv.AUDIT_REVIEW_REPEAT) for span in reviews(recording)] == [
+        None,
+        None,
+        2,
+        None,
+        None,
+        None,
+    ]
+
+
 class Full(SpanProcessor):
     """A processor that refuses the spans it is told to."""
 
@@ -278,6 +315,7 @@ def test_a_decision_that_could_not_be_recorded_is_no_repeat(recording: Recording
     provider.add_span_processor(recording.provider._active_span_processor)
     ticket = recorder.start_review("t", reviewer="u")
     recorder.finish_review(ticket, decision="approved")
+    assert audit.error_counts() == {"finish_review": 1}
     full.is_full = False
     recorder.finish_review(ticket, decision="approved")
     assert semconv.AUDIT_REVIEW_REPEAT not in typed(reviews(recording)[-1])
@@ -455,7 +493,7 @@ def test_a_moment_that_is_none_is_replaced_by_now(recording: Recording, at: Any)
 
 # --- rationale codes
 
-CODES = {"policy.income_missing": "No proof of income", "limit.ok": ""}
+CODES = {"policy.income.missing": "No proof of income", "limit.ok": ""}
 
 
 def listed_in(tmp_path: Path, form: str) -> Any:
@@ -466,8 +504,8 @@ def listed_in(tmp_path: Path, form: str) -> Any:
     path = tmp_path / f"codes.{form.split('-', maxsplit=1)[0]}"
     path.write_text(
         {
-            "toml-flat": '"policy.income_missing" = "No proof of income"\n"limit.ok" = ""\n',
-            "toml-tables": '[policy]\nincome_missing = "No proof of income"\n[limit]\nok = ""\n',
+            "toml-flat": '"policy.income.missing" = "No proof of income"\n"limit.ok" = ""\n',
+            "toml-tables": '[policy.income]\nmissing = "No proof of income"\n[limit]\nok = ""\n',
             "json-object": json.dumps(CODES),
             "json-list": json.dumps(list(CODES)),
         }[form]
@@ -479,7 +517,7 @@ def listed_in(tmp_path: Path, form: str) -> Any:
 def test_codes_are_held_against_the_customers_list(tmp_path: Path, form: str) -> None:
     """In each form of the list known codes pass with their meaning; an unknown one is recorded, marked and counted."""
     recording = Recording(rationale_codes=listed_in(tmp_path, form))
-    recording.audit.resolve("t", by="u", resolution="x", rationale_code=["limit.ok", "policy.income_missing"])
+    recording.audit.resolve("t", by="u", resolution="x", rationale_code=["limit.ok", "policy.income.missing"])
     assert audit.error_counts() == {}
     with recording.audit.review("t", reviewer="u") as review:
         review.reject(rationale_code=["limit.ok", "polcy.income"])
@@ -551,7 +589,7 @@ def test_a_list_that_can_not_be_read_is_counted_and_named(
     recording = Recording()
     recording.audit.resolve("t", by="u", resolution="x", rationale_code="anything")
     assert audit.error_counts() == {"rationale_codes": 1}
-    assert str(path) in caplog.text
+    assert f"ConfigError: rationale codes: {path}" in caplog.text
     assert typed(recording.one("resolution"))[semconv.AUDIT_RATIONALE_CODE] == ("anything",)
 
 

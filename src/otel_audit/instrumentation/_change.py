@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -29,7 +30,6 @@ DIFF_LINES: Final = 2_000
 PATCH_CHARACTERS: Final = 200_000  # of both values as JSON
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")  # as diff and patch count lines; str.splitlines breaks at more
 _CONTEXT: Final = 3  # equal lines around what differs, as diff -u has them
-_FIRST_LINE: Final = re.compile(r"([-+])(\d+)")
 _NO_NEWLINE: Final = "\n\\ No newline at end of file\n"  # as diff writes it
 
 
@@ -111,13 +111,47 @@ def _diff(before: str, after: str) -> dict[str, AttributeValue]:
     head, tail = _equal_ends(old, new)
     if (differing := len(old) + len(new) - 2 * (head + tail)) > DIFF_LINES:
         return {AUDIT_CHANGE_OMITTED: f"diff: {differing} lines differ, limit {DIFF_LINES}"}
-    # difflib sees what differs and its context only: long equal ends would cost it as much as long differences.
-    start, left_out = max(0, head - _CONTEXT), max(0, tail - _CONTEXT)
-    lines = difflib.unified_diff(
-        old[start : len(old) - left_out], new[start : len(new) - left_out], "before", "after", n=_CONTEXT
-    )
-    written = (_shifted(line, start) if line.startswith("@@") else line for line in lines)
-    return {AUDIT_CHANGE_DIFF: "".join(line if line.endswith("\n") else line + _NO_NEWLINE for line in written)}
+    return {AUDIT_CHANGE_DIFF: "".join(_unified(old, new, head, tail))}
+
+
+def _unified(old: list[str], new: list[str], head: int, tail: int) -> Iterator[str]:
+    """The lines of ``diff -u``, where the first ``head`` and the last ``tail`` lines are known to be equal.
+
+    difflib compares only what lies between: equal ends would cost it as much as differences. It is not left to
+    difflib.unified_diff, because ``patch`` takes a hunk with less context than there is for the end of the file.
+    """
+    core = difflib.SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail])
+    changes = [
+        (i1 + head, i2 + head, j1 + head, j2 + head) for tag, i1, i2, j1, j2 in core.get_opcodes() if tag != "equal"
+    ]
+    if changes:
+        yield "--- before\n+++ after\n"
+    while changes:
+        size = 1
+        while size < len(changes) and changes[size][0] - changes[size - 1][1] <= 2 * _CONTEXT:
+            size += 1
+        hunk, changes = changes[:size], changes[size:]
+        start, end = max(0, hunk[0][0] - _CONTEXT), min(len(old), hunk[-1][1] + _CONTEXT)
+        new_start, new_end = hunk[0][2] - (hunk[0][0] - start), hunk[-1][3] + (end - hunk[-1][1])
+        yield f"@@ -{_range(start, end)} +{_range(new_start, new_end)} @@\n"
+        done = start
+        for i1, i2, j1, j2 in hunk:
+            yield from _marked(" ", old[done:i1])
+            yield from _marked("-", old[i1:i2])
+            yield from _marked("+", new[j1:j2])
+            done = i2
+        yield from _marked(" ", old[done:end])
+
+
+def _range(start: int, end: int) -> str:
+    """Lines as a hunk's header has them: the first from 1 and how many; of none, the line before."""
+    length = end - start
+    return str(start + 1) if length == 1 else f"{start + 1 if length else start},{length}"
+
+
+def _marked(mark: str, lines: list[str]) -> Iterator[str]:
+    for line in lines:
+        yield mark + (line if line.endswith("\n") else line + _NO_NEWLINE)
 
 
 def _equal_ends(old: list[str], new: list[str]) -> tuple[int, int]:
@@ -126,8 +160,3 @@ def _equal_ends(old: list[str], new: list[str]) -> tuple[int, int]:
     head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
     tail = next((i for i in range(shorter - head) if old[-1 - i] != new[-1 - i]), shorter - head)
     return head, tail
-
-
-def _shifted(header: str, lines: int) -> str:
-    """A hunk's header, further down by ``lines``."""
-    return _FIRST_LINE.sub(lambda found: f"{found[1]}{int(found[2]) + lines}", header)

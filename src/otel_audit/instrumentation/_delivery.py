@@ -79,6 +79,7 @@ class Delivery:
         self._memory: deque[Item] = deque()
         self._memory_bytes = 0
         self._lost: Counter[str] = Counter()
+        self._kept_in_memory = 0
         self._waiting = 0
         self._closing = False
         self._transport: Transport | None = None
@@ -132,6 +133,7 @@ class Delivery:
             if self._memory_bytes + len(item.payload) <= _MEMORY_BYTES:
                 self._memory.append(item)
                 self._memory_bytes += len(item.payload)
+                self._kept_in_memory += 1
                 return
         self.lose("spool not writable")
 
@@ -332,7 +334,7 @@ class Delivery:
     @property
     def emitted(self) -> int:
         """Records that this process handed over, whatever became of them."""
-        return self.depth + self.exported + self.dropped
+        return self._spool.records_put + self._kept_in_memory + self.dropped
 
     def before_fork(self) -> bool:
         """Wait a moment until no request is under way: gRPC can not be forked in the middle of one."""

@@ -70,13 +70,14 @@ class Emitter:
         *,
         at: int,
         links: Sequence[trace.Link] = (),
+        name: str = "",
     ) -> trace.Span:
-        """Start the span of an event at ``at``. The caller ends it."""
+        """Start the span of an event at ``at``, named after its type or ``name``. The caller ends it."""
         found = {**context_attributes(ctx), **attributes, AUDIT_EVENT_TYPE: event_type.value}
         if AUDIT_TASK_ID not in found and event_type is not EventType.ACCESS:
             note(event_type, "recorded without a task id, because none was given")
         tracer = trace.get_tracer(TRACER_NAME, package_version(), tracer_provider=self._provider)
-        span = tracer.start_span(event_type.value, ctx, attributes=found, links=links, start_time=at)
+        span = tracer.start_span(name or event_type.value, ctx, attributes=found, links=links, start_time=at)
         if not span.is_recording():
             note(
                 event_type,
@@ -91,7 +92,8 @@ class Emitter:
         ctx: Context | None,
         *,
         at: int | None = None,
+        name: str = "",
     ) -> None:
         """Record an event that is a point in time."""
         moment = self.moment(at)
-        self.start(event_type, attributes, ctx, at=moment).end(end_time=moment)
+        self.start(event_type, attributes, ctx, at=moment, name=name).end(end_time=moment)

@@ -51,18 +51,11 @@ class Review(DecoratingScope["Review"]):
 
     _operation = "review"
 
-    def __init__(
-        self,
-        desk: Reviews,
-        opening: Opening,
-        idle_after_seconds: float | None = None,
-        from_call: FromCall | None = None,
-    ) -> None:
+    def __init__(self, desk: Reviews, opening: Opening, from_call: FromCall | None = None) -> None:
         self._desk = desk
         self._opening = opening
-        self._idle_after_seconds = idle_after_seconds
         self._from_call = from_call or FromCall()
-        self._time = ActiveTime(idle_after_seconds)
+        self._time = ActiveTime(opening.idle_after_seconds)
         self._ticket: Ticket | None = None
         self._span: ReviewSpan | None = None
         self._decision: Decision | None = None
@@ -221,7 +214,7 @@ class Review(DecoratingScope["Review"]):
             opening = replace(opening, task_id=call.text(task_id, self._operation))
         if reviewer is not None:
             opening = replace(opening, reviewer=call.text(reviewer, self._operation))
-        return Review(self._desk, opening, self._idle_after_seconds, self._from_call)
+        return Review(self._desk, opening, self._from_call)
 
     def _returned(self, result: object) -> None:
         if self._decision is None and self._from_call.decision is not None:

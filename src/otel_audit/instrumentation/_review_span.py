@@ -14,6 +14,7 @@ from opentelemetry.util.types import AttributeValue
 from otel_audit.instrumentation._context import context_attributes, text
 from otel_audit.instrumentation._decision import Decision, clamped, seconds
 from otel_audit.instrumentation._emitter import Emitter, actor, is_time
+from otel_audit.instrumentation._faults import note
 from otel_audit.instrumentation._ticket import Ticket
 from otel_audit.model import EventType
 from otel_audit.semconv import (
@@ -32,7 +33,7 @@ SECOND_OPINION: Final = "second_opinion"
 _NANO: Final = 1_000_000_000
 _CENTURY: Final = 100 * 366 * 86_400.0  # seconds; nothing waits longer
 _SPAN: Final = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})")
-_REMEMBERED: Final = 10_000  # reviews; some 3 MB
+_REMEMBERED: Final = 10_000  # reviews; some 5 MB
 
 
 class Decided:
@@ -108,6 +109,8 @@ class ReviewSpan:
         if not is_time(self.opened) or (not_after is not None and self.opened > not_after):
             self.remarks.append("opened_refused")
             self.opened = emitter.now() if not_after is None else not_after
+        if not (reviewer or ticket.reviewer):
+            note("review", "recorded without a reviewer, because none was given")
         found: dict[str, AttributeValue] = {**context_attributes(ctx), **actor(reviewer or ticket.reviewer)}
         if reviewer and reviewer != ticket.reviewer:
             found[AUDIT_REVIEW_OPENED_BY] = ticket.reviewer

@@ -38,6 +38,7 @@ class Opening:
     second_opinion_of: str = ""
     ai_call: str = ""
     timeout_seconds: float | None = None
+    idle_after_seconds: float | None = None
 
 
 class Reviews(Emitter):
@@ -79,8 +80,9 @@ class Reviews(Emitter):
             queue_wait_seconds=queue_wait_seconds,
             second_opinion_of=second_opinion_of,
             ai_call=ai_call,
+            idle_after_seconds=idle_after_seconds,
         )
-        return Review(self, opening, idle_after_seconds, FromCall(id_from, reviewer_from, decision_from))
+        return Review(self, opening, FromCall(id_from, reviewer_from, decision_from))
 
     def current_review(self) -> Review:
         """The review whose block or decorated function runs; outside of one (counted) a review of nothing."""
@@ -213,6 +215,7 @@ class Reviews(Emitter):
         second_opinion_of: Review | Ticket | str | None,
         ai_call: str | trace.Span | trace.SpanContext | None,
         timeout_seconds: float | None = None,
+        idle_after_seconds: float | None = None,
     ) -> Opening:
         """The same, with what can not be read left out and counted, so that the ticket can be read again."""
         remarks: list[str] = []
@@ -225,6 +228,7 @@ class Reviews(Emitter):
             second_opinion_of=of,
             ai_call=ai_call_text(ai_call),
             timeout_seconds=seconds(timeout_seconds, "timeout_seconds", remarks),
+            idle_after_seconds=seconds(idle_after_seconds, "idle_after_seconds", remarks),
         )
         for remark in remarks:
             note("review", remark)

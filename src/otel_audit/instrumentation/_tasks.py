@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from opentelemetry.util.types import AttributeValue
 
 from otel_audit.instrumentation._context import Task, current_task, text, with_prompt, with_task
@@ -17,6 +19,8 @@ from otel_audit.semconv import (
     AUDIT_RESOLUTION_OUTCOME,
     AUDIT_TASK_REOPENED,
 )
+
+_REOPENED: Final = "task.reopened"  # the span's name, by which tables know it, which have no attributes
 
 
 class TaskScope(DecoratingScope[Task]):
@@ -174,4 +178,4 @@ class Tasks(Emitter):
                 AUDIT_TASK_REOPENED: True,
                 **self.codes.attributes(codes, reason),
             }
-            self.emit(EventType.TASK_CREATED, found, with_task(Task(text(task_id))), at=at)
+            self.emit(EventType.TASK_CREATED, found, with_task(Task(text(task_id))), at=at, name=_REOPENED)

@@ -27,6 +27,7 @@ Row = Mapping[str, Any]
 
 ABANDONED: Final = "abandoned"
 _SECOND_OPINION: Final = "second_opinion"
+_REOPENED: Final = "task.reopened"  # the name of the API's span, which a table's rows have too
 _NO_TICKET: Final = "ticket_unreadable"
 _REASONS: Final = {
     "timeout": "timed out",
@@ -58,7 +59,9 @@ def listed(row: Row, key: str) -> list[str]:
 
 def is_reopening(row: Row) -> bool:
     """Whether the event opens a task again."""
-    return row.get("event_type") == EventType.TASK_CREATED and told(row, AUDIT_TASK_REOPENED) is True
+    if row.get("event_type") != EventType.TASK_CREATED:
+        return False
+    return told(row, AUDIT_TASK_REOPENED) is True or row.get("name") == _REOPENED
 
 
 def is_second_opinion(row: Row) -> bool:

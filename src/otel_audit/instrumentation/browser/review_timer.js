@@ -73,7 +73,6 @@
     function comeBack(event) {
       if (!event.persisted) return;
       decided = false; // the same form again; a second decision is recorded as one
-      last = now();
       visibility();
     }
 
