@@ -14,12 +14,13 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcesso
 from opentelemetry.trace import get_current_span
 
 from otel_audit.errors import SpoolFull
+from otel_audit.instrumentation._ai_call import context_refs
 from otel_audit.instrumentation._context import context_attributes
 from otel_audit.instrumentation._delivery import Delivery
 from otel_audit.instrumentation._encoding import Encoder
 from otel_audit.instrumentation._faults import guard, note
 from otel_audit.instrumentation._losses import LossItems
-from otel_audit.semconv import AUDIT_SPAN_RECORDED
+from otel_audit.semconv import AUDIT_CONTEXT_REFS, AUDIT_SPAN_RECORDED
 
 _HELD: Final = 1 << 10  # texts of AI calls whose spans have not ended yet
 
@@ -54,8 +55,10 @@ class TaskSpanProcessor(SpanProcessor):
         """Set what the context knows and the span does not say itself."""
         with guard("span_processor"):
             found = context_attributes(parent_context)
+            present = span.attributes or {}
+            if (refs := context_refs(parent_context)) and not any(key.startswith("http.") for key in present):
+                found[AUDIT_CONTEXT_REFS] = refs
             if found:
-                present = span.attributes or {}
                 for key, value in found.items():
                     if key not in present:
                         span.set_attribute(key, value)
@@ -74,7 +77,7 @@ class HeldTexts:
     def hold(self, span_id: int, attributes: Mapping[str, Any]) -> None:
         """Keep attributes for the span."""
         with self._lock:
-            self._held[span_id] = attributes
+            self._held[span_id] = {**self._held.get(span_id, {}), **attributes}
             if len(self._held) > _HELD:
                 self._held.popitem(last=False)
                 note("completion_hook", "an AI call's span never ended; its texts are given up")
