@@ -1,10 +1,10 @@
 """What OpenAI-compatible and Anthropic clients are told and no instrumentation records.
 
 Log probabilities, the provider's request id, and the confidence that follows from them. Both clients are made by one
-generator, and this watches two of its methods: the one that is handed each HTTP response, while the instrumentation's
-span of the call is current, and the one that is handed the JSON of each answer and of each event of a stream. Results,
-exceptions and streams pass through as they are. An HTTP response knows the call it answers, so that a stream may be
-read anywhere.
+generator, and this watches the methods that send a request, that are handed each HTTP response (while the
+instrumentation's span of the call is current, wherever the instrumentation is), and that are handed the JSON of each
+answer and of each event of a stream. Results, exceptions and streams pass through as they are. An HTTP response knows
+the call it answers, so that a stream may be read anywhere.
 
 Where a span of the call is current it gets the values. Where none is (an instrumentation that makes its span after the
 call, or none at all), or where it has ended before the answer was read, they are recorded in a span of our own,
@@ -18,6 +18,7 @@ import importlib.machinery
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from types import ModuleType
@@ -48,6 +49,10 @@ _EXTENSION: Final = "otel_audit.call"
 _ORIGINAL: Final = "__otel_audit_original__"
 _CAPTURE: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 EXTRAS: Final = "ai_call.extras"
+
+
+# The AI call's span when the request was sent. Anthropic's client may have made one of its own since.
+_asking: Final[ContextVar[trace.Span | None]] = ContextVar("otel_audit_asking", default=None)
 
 
 @dataclass(slots=True)
@@ -163,7 +168,7 @@ def _begin(response: Any) -> None:
     if not path.endswith(_PATHS):
         return
     request_id = next((text(response.headers[name]) for name in _REQUEST_IDS if name in response.headers), "")
-    span = current_ai_span()
+    span = _asking.get() or current_ai_span()
     if span is not None:
         if request_id:
             span.set_attribute(AUDIT_PROVIDER_REQUEST_ID, request_id)
@@ -186,6 +191,34 @@ def _patched(cls: type, name: str, replacement: Callable[[Callable[..., Any]], C
     wrapper = functools.wraps(original)(replacement(original))
     setattr(wrapper, _ORIGINAL, original)
     setattr(cls, name, wrapper)
+
+
+def _request(original: Callable[..., Any]) -> Callable[..., Any]:
+    def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = _asking.set(_current())
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            _asking.reset(token)
+
+    return request
+
+
+def _async_request(original: Callable[..., Any]) -> Callable[..., Any]:
+    async def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        token = _asking.set(_current())
+        try:
+            return await original(self, *args, **kwargs)
+        finally:
+            _asking.reset(token)
+
+    return request
+
+
+def _current() -> trace.Span | None:
+    with guard("clients"):
+        return current_ai_span()
+    return None
 
 
 def _sync(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -228,6 +261,8 @@ def _error(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _WATCHED: Final = (
+    ("SyncAPIClient", "request", _request),
+    ("AsyncAPIClient", "request", _async_request),
     ("SyncAPIClient", "_process_response", _sync),
     ("AsyncAPIClient", "_process_response", _async),
     ("BaseClient", "_process_response_data", _data),
