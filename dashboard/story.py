@@ -21,7 +21,9 @@ from words import (
 )
 
 from otel_audit.model import EventType
+from otel_audit.reports import reviews
 from otel_audit.reports.linked_calls import also_reported, repeats, reported_again
+from otel_audit.semconv import AUDIT_REVIEW_AI_CALL, AUDIT_REVIEW_ID, AUDIT_REVIEW_OF, AUDIT_REVIEW_REMARKS
 
 _GAP_SECONDS: Final = 120.0
 _NOT_THE_STORY: Final = frozenset({EventType.ACCESS, EventType.EVALUATION, *TECHNICAL_TYPES})
@@ -82,26 +84,33 @@ def verdict(rows: Sequence[Row]) -> list[Piece]:
     calls = [row for row in main_steps(rows) if row["event_type"] == EventType.AI_CALL]
     decided = [row for row in rows if row["event_type"] == EventType.REVIEW and row["decision"]]
     handed_on = [row for row in rows if row["event_type"] == EventType.ESCALATION]
-    resolved = [row for row in rows if row["event_type"] == EventType.RESOLUTION]
+    current = reviews.since_reopened(rows)
+    resolved = [row for row in current if row["event_type"] == EventType.RESOLUTION]
     if calls:
         pieces.append((_calls_sentence(calls), False))
     pieces += [(f" {headline(row)}.", False) for row in handed_on]
-    final = [row for row in decided if row["decision"] != "escalated"] or decided
+    left = ("escalated", reviews.ABANDONED)
+    final = [row for row in decided if row["decision"] not in left] or decided
     if final:
         last = final[-1]
         decision = str(last["decision"])
         did = _VERDICTS.get(decision, f"decided: {sentence_case(decision)}")
         seconds = seconds_spent(last)
         after = "" if seconds is None else f" after {duration(seconds)}"
-        rounds = f" (round {len(final)})" if len(final) > 1 else ""
+        standing = reviews.standing(last, final[:-1])
+        rounds = f", {standing}" if standing else f" (round {len(final)})" if len(final) > 1 else ""
+        again = [(f" {headline(current[0])}.", False)] if current is not rows else []
+        is_since = instant(last) >= instant(current[0])  # the decision came after the task was opened again
+        pieces += again if is_since else []
         pieces += [(f" {who(last)} {did}", True), (f"{after}{rounds}.", False)]
+        pieces += again if not is_since else []
     elif calls or handed_on:
         pieces.append((" No reviewer has decided yet.", False))
     if resolved:
         outcome = sentence_case(str(resolved[-1]["resolution"] or resolved[-1]["decision"]))
         by = who(resolved[-1])
         pieces.append((f" Resolved{f' by {by}' if by else ''}{f': {outcome}' if outcome else ''}.", False))
-    elif final:
+    elif final or current is not rows:
         pieces.append((" The task is not resolved yet.", False))
     if not pieces and rows:
         pieces.append((f"{count(len(rows), 'event')} so far, and no AI call, review or decision among them.", False))
@@ -176,6 +185,7 @@ def _notes(row: Row) -> Iterable[str]:
         yield f"{who(row) or 'It'} took {duration(seconds)}" if _is_machine(row) else f"spent {duration(seconds)} on it"
     if row["event_type"] == EventType.REVIEW and row["queue_wait_seconds"]:
         yield f"waited {duration(row['queue_wait_seconds'])} in the queue"
+    yield from reviews.notes(row)
     if row["is_override"]:
         yield "against the AI's proposal"
     if row["rationale_code"]:
@@ -234,6 +244,10 @@ def details(row: Row) -> list[tuple[str, str, bool]]:
         ("Idle", "" if row["idle_seconds"] is None else duration(row["idle_seconds"]), False),
         ("Problem", row["error_type"] or ("error" if row["status"] == "error" else ""), False),
         ("Subject", row["subject_ref"], True),
+        ("Review", str(reviews.told(row, AUDIT_REVIEW_ID) or ""), True),
+        ("Second opinion on", str(reviews.told(row, AUDIT_REVIEW_OF) or ""), True),
+        ("Reviewed AI call", str(reviews.told(row, AUDIT_REVIEW_AI_CALL) or ""), True),
+        ("Mended", ", ".join(reviews.listed(row, AUDIT_REVIEW_REMARKS)), False),
         ("Request", row["request_id"], True),
         ("Provider's request", row["provider_request_id"], True),
         ("Response", row["response_id"], True),

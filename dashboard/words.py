@@ -13,6 +13,7 @@ from typing import Any, Final
 from formats import NANO, duration, sentence_case
 
 from otel_audit.model import EventType
+from otel_audit.reports import reviews
 from otel_audit.semconv import AUDIT_ACTION, AUDIT_TARGET_ID, AUDIT_TARGET_TYPE
 
 Row = Mapping[str, Any]
@@ -137,6 +138,8 @@ def headline(row: Row) -> str:
 
 
 def _created(row: Row) -> str:
+    if reviews.is_reopening(row):
+        return f"{who(row) or 'Somebody'} opened the task again"
     return f"New task: {task_noun(row)}" if row["task_kind"] else "New task"
 
 
@@ -161,7 +164,8 @@ def _review(row: Row) -> str:
     person, decision = who(row) or "Somebody", str(row["decision"])
     if decision in _DECISIONS:
         _, verb, thing = _DECISIONS[decision]
-        return f"{person} {verb} {thing}"
+        why = reviews.abandon_reason(row)
+        return f"{person} {verb} {thing}" + (f" ({why})" if why else "")
     if not decision:
         return f"{person} opened a review"
     return f"{person} decided: {sentence_case(decision)}"

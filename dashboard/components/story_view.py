@@ -24,6 +24,7 @@ _READABLE = (
     ("body", "Text of the record", "Text"),
     ("status_message", "Error message", "Message"),
     ("filter", "What was looked for", "Filter"),
+    ("patch", "What was changed, as a JSON Patch", "Patch"),
 )
 
 

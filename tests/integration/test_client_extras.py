@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from otel_audit import semconv
 from otel_audit.instrumentation import Recorder, _faults
 from otel_audit.instrumentation._clients import EXTRAS, ClientExtrasInstrumentor
-from otel_audit.instrumentation._processor import TaskSpanProcessor
+from otel_audit.instrumentation._processor import AuditSpanProcessor
 from tests.integration.client_calls import ASKED, CALLS, MODEL
 from tests.integration.fake_provider import ANSWER, FakeProvider, expected_confidence, logprobs, tokens
 
@@ -76,7 +76,7 @@ class Watched:
         self.models = models
         self._kept = InMemorySpanExporter()
         self.provider = TracerProvider()
-        self.provider.add_span_processor(TaskSpanProcessor())
+        self.provider.add_span_processor(AuditSpanProcessor(None))
         self.provider.add_span_processor(SimpleSpanProcessor(self._kept))
         self.recorder = Recorder(self.provider)
         self.openai = openai.OpenAI(base_url=models.openai_url, api_key="test", max_retries=0)

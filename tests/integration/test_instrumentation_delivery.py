@@ -152,14 +152,55 @@ def test_the_base_install_is_enough() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def examples(page: str) -> str:
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / page).read_text()
+    return "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+
+
 def test_the_how_to_runs_as_written() -> None:
     """The Python examples of docs/how-to/instrument.md run one after the other, and their events arrive."""
-    page = (Path(__file__).parents[2] / "docs" / "how-to" / "instrument.md").read_text()
+    with Collector() as collector:
+        done = run_app(examples("instrument.md"), OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
+        assert done.returncode == 0, done.stderr
+        spans = collector.spans
+    names = [span.name for span in spans]
+    assert [name for name in names if name != "review"] == [
+        "task.created",
+        "escalation",
+        "resolution",
+        "task.created",
+        "access",
+    ]
+    decisions = [span.attributes[semconv.AUDIT_REVIEW_DECISION] for span in spans if span.name == "review"]
+    assert decisions == [
+        "modified",
+        "approved",
+        "approved",
+        "abandoned",
+        "approved",
+        "modified",
+        "rejected",
+        "approved",
+    ]
+
+
+def test_the_browser_how_to_runs_as_written() -> None:
+    """The handlers of docs/how-to/browser-timing.md record what the documented form posts."""
+    form = {"decision": "rejected", "rationale": "no", "active_seconds": "0.000", "idle_seconds": "0.000"}
     with Collector() as collector:
         done = run_app(
-            "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)),
+            examples("browser-timing.md")
+            + f"""
+assert "data-audit-review" in script
+audit.configure(service_name="desk")
+decide({{**{form!r}, "ticket": str(audit.start_review("t", reviewer="u_1"))}}, "u_1")
+abandon({{"reason": "closed", "ticket": str(audit.start_review("t", reviewer="u_1"))}})
+assert audit.error_counts() == {{}}
+""",
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
         )
         assert done.returncode == 0, done.stderr
-        names = [span.name for span in collector.spans]
-    assert names == ["task.created", "review", "review", "escalation", "resolution", "access"]
+        decided, left = collector.spans
+    assert decided.attributes[semconv.AUDIT_REVIEW_DECISION] == "rejected"
+    assert decided.attributes[semconv.AUDIT_REVIEW_ACTIVE_SECONDS] == 0.0
+    assert left.attributes[semconv.AUDIT_REVIEW_ABANDON_REASON] == "closed"

@@ -206,6 +206,19 @@ def test_texts_are_those_the_entry_commits_to(database: Database, reader: Reader
     assert without["content_commitments"].keys() == {"after", "rationale", "before"}
 
 
+def test_what_only_the_log_record_has_is_shown_though_the_call_has_its_messages(
+    database: Database, reader: Reader
+) -> None:
+    """OpenLIT tells the tools offered in the log record alone: the AI call shows them beside its own messages."""
+    ledger = LedgerRows()
+    span = {"trace_id": "a" * 32, "span_id": "b" * 16, "convention": "openlit"}
+    ledger.add("ai_call", task_id="t", content={"input": "own", "output": "own"}, **span)
+    ledger.add("log", record_kind="log", content={"input": "told again", "tool_definitions": "[1]"}, **span)
+    ledger.write(database)
+    (call,) = reader.task("t")
+    assert call["content"] == {"input": "own", "output": "own", "tool_definitions": "[1]"}
+
+
 def test_an_ai_call_takes_texts_from_the_log_records_of_its_span(database: Database, reader: Reader) -> None:
     """Texts that came in GenAI log records reach the AI call of their span, which is found by them too."""
     ledger = LedgerRows()
@@ -335,13 +348,29 @@ def test_ledgers_tell_their_extent(database: Database, reader: Reader) -> None:
 
 
 def test_genai_that_no_convention_knew_is_counted(database: Database, reader: Reader) -> None:
-    """Records with GenAI attribute names that no convention recognised are counted by their scope."""
+    """Records that look like GenAI by an attribute, their scope or their name, and were not recognised, are counted."""
     ledger = LedgerRows()
     ledger.add("span", scope_name="new.dialect", attributes=[("gen_ai.new", "x")])
-    ledger.add("span", scope_name="http", attributes=[("http.route", "/")])
-    ledger.add("ai_call", scope_name="known", convention="otel_genai", attributes=[("gen_ai.system", "x")])
+    ledger.add("span", scope_name="new.dialect", attributes_json=[("llm.new", "1")])
+    ledger.add("span", scope_name="new.dialect", attributes=[("ai.new", "x")])
+    ledger.add("log", scope_name="logs", name="gen_ai.new", record_kind="log")
+    ledger.add("span", scope_name="openinference.instrumentation.new", attributes=[("input", "x")])
+    ledger.add("span", scope_name="odd", remarks=["convention_failed:vercel"])
     ledger.write(database)
-    assert reader.unrecognised() == {"new.dialect": 1}
+    counted = {"new.dialect": 3, "logs": 1, "odd": 1, "openinference.instrumentation.new": 1}
+    assert list(reader.unrecognised().items()) == sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    assert reader.unrecognised(limit=2) == {"new.dialect": 3, "logs": 1, "other scopes": 2}
+
+
+def test_what_is_recognised_or_no_genai_is_not_counted(database: Database, reader: Reader) -> None:
+    """Calls, spans of a known convention, and technical spans are not counted as not recognised."""
+    ledger = LedgerRows()
+    ledger.add("span", scope_name="http", attributes=[("http.route", "/"), ("email.ai", "x"), ("aim.x", "x")])
+    ledger.add("ai_call", scope_name="known", convention="otel_genai", attributes=[("gen_ai.system", "x")])
+    ledger.add("span", scope_name="openlit.x", convention="openlit", attributes=[("gen_ai.operation.name", "agent")])
+    ledger.add("review", scope_name="own", convention="audit", attributes=[("gen_ai.system", "x")])
+    ledger.write(database)
+    assert reader.unrecognised() == {}
 
 
 @pytest.mark.parametrize(

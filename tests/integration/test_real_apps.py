@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 
 from tests.integration.fake_provider import ANSWER, FakeProvider
 from tests.integration.instrumented import App, environment, make_environment
-from tests.integration.running import Running, exported, running
+from tests.integration.running import exported, running
 
 ALWAYS_OFF = {"OTEL_TRACES_SAMPLER": "always_off"}
 ONE_PERCENT = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.01"}
@@ -80,9 +79,7 @@ def calls(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("service", SCRIPTS)
-def test_every_call_is_in_the_trail_once_with_its_texts(
-    trail: dict[str, list[dict[str, Any]]], service: str
-) -> None:
+def test_every_call_is_in_the_trail_once_with_its_texts(trail: dict[str, list[dict[str, Any]]], service: str) -> None:
     """Prompt, answer, model, settings and usage of a call arrive, though nobody listened and the sampler dropped it."""
     found = [call for call in calls(trail[service]) if not call["duplicate_of"]]
     answered = [call for call in found if call["status"] != "error"]

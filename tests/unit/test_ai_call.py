@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_audit.instrumentation import Recorder, _faults
-from otel_audit.instrumentation._processor import TaskSpanProcessor
+from otel_audit.instrumentation._processor import AuditSpanProcessor
 from otel_audit.model import AuditEvent
 from tests.conformance.captures import decode
 
@@ -27,7 +27,7 @@ class Recorded:
     def __init__(self) -> None:
         self._kept = InMemorySpanExporter()
         self.provider = TracerProvider()
-        self.provider.add_span_processor(TaskSpanProcessor())
+        self.provider.add_span_processor(AuditSpanProcessor(None))
         self.provider.add_span_processor(SimpleSpanProcessor(self._kept))
         self.audit = Recorder(self.provider)
 

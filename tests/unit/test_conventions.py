@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_audit import conventions, semconv
-from otel_audit.conventions import audit, openinference, otel_genai, text
+from otel_audit.conventions import audit, otel_genai, text
 from otel_audit.ledger.schema import EVENT_COLUMNS
 from otel_audit.model import AuditEvent
 from otel_audit.receiver.decode import Decoder
@@ -516,11 +517,32 @@ def test_a_failing_convention_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(event.columns["attributes"]) == 4
 
 
+def test_what_is_logged_of_a_failing_convention_holds_no_value(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names the convention, the exception's type and the place in the code, and nothing that was sent."""
+
+    def fail(record: Any, draft: Any) -> None:
+        raise ValueError(f"can not read {record.attributes!r} of {record.source.scope_name}")
+
+    monkeypatch.setattr(otel_genai, "apply", fail)
+    span({**CHAT, "user.name": "Jane Roe"}, name="Jane Roe's loan")
+    (entry,) = caplog.records
+    told = caplog.text + entry.getMessage() + repr(entry.args)
+    assert re.search(r"otel_genai can not read a record: ValueError at test_conventions\.py:\d+", told)
+    assert "Jane" not in told
+    assert "openai" not in told
+    assert entry.exc_info is None
+
+
 def test_tables_name_columns() -> None:
     """Every column that a convention's table sets is a column of an entry."""
     names = {column.name for column in EVENT_COLUMNS}
-    for module in (audit, otel_genai, openinference, conventions):
+    rules = 0
+    for module in (audit, conventions, *conventions.CONVENTIONS):
         for table in (value for value in vars(module).values() if isinstance(value, dict)):
             for rule in table.values():
                 if isinstance(rule, tuple) and callable(rule[-1]):
                     assert rule[0] in names
+                    rules += 1
+    assert rules > 200

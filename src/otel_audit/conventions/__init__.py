@@ -16,6 +16,7 @@ from otel_audit.conventions import (
     agent_logs,
     audit,
     derived,
+    http,
     langfuse,
     langsmith,
     litellm,
@@ -96,6 +97,7 @@ def normalise(record: Record, *, identity_key: bytes, received_unix_nano: int) -
             convention = None
     if convention is None:
         draft.fill(_ANY)
+        http.apply(record, draft)
     if audit.detect(record):
         draft.columns.setdefault("convention", audit.NAME)
         audit.apply(record, draft)
@@ -113,7 +115,7 @@ def recognise(record: Record) -> Convention | None:
     return None
 
 
-# Attributes that only one convention has. A record without any of them is of a convention by its scope, or a general one.
+# Attributes that only one convention has. A record without any of them is of a convention by its scope, or general.
 _SIGNS: Final = {
     "openinference.span.kind",
     "ai.operationId",

@@ -8,14 +8,13 @@ answered: the reviewer stays empty, remarked ``reviewer_unknown``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from otel_audit.conventions.draft import Draft, flag, name
 from otel_audit.conventions.text import MARKER
-from otel_audit.conventions.values import Value, format_typed
+from otel_audit.conventions.values import Value, format_typed, parse_json
 from otel_audit.model import AuditEvent, EventColumns, EventType
 
 DERIVED: Final = "derived"
@@ -201,6 +200,6 @@ def newest_parts(messages: str) -> list[dict[str, Value]]:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:  # cut off by the producer's length limit
         return None

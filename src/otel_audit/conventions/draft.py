@@ -68,6 +68,20 @@ Coercion: TypeAlias = Callable[[Value], Any]
 Table: TypeAlias = Mapping[str, tuple[str, Coercion]]
 _NO_TABLE: Final[Table] = {}
 
+# Two tables as one, by their identities; it keeps them, so that no other table gets the identity of either.
+_Plan: TypeAlias = dict[str, tuple[str, Coercion, bool, bool]]
+_PLANS: Final[dict[tuple[int, int], _Plan]] = {}
+_PLANNED: Final[list[tuple[Table, Table]]] = []
+
+
+def _plan(table: Table, spare: Table) -> _Plan:
+    """{attribute: (column, coercion, whether that is ``name``, whether it is spare)}."""
+    plan: _Plan = {key: (column, coerce, coerce is name, True) for key, (column, coerce) in spare.items()}
+    plan.update((key, (column, coerce, coerce is name, False)) for key, (column, coerce) in table.items())
+    _PLANNED.append((table, spare))
+    _PLANS[id(table), id(spare)] = plan
+    return plan
+
 
 class Draft:
     """What ``normalise`` fills and a convention's ``apply`` completes.
@@ -91,22 +105,21 @@ class Draft:
     def fill(self, table: Table, spare: Table = _NO_TABLE) -> list[str]:
         """Set a column for each attribute that ``table`` names and whose value fits the column.
 
-        ``spare`` names attributes that count only where ``table`` finds nothing for the column. Gives
-        the attributes that neither names.
+        ``spare`` names attributes that count only where ``table`` finds nothing for the column. Both are
+        constants of their module. Gives the attributes that neither names.
         """
         columns: dict[str, Any] = self.columns  # type: ignore[assignment]  # tables name columns only; a test checks
         rest: list[str] = []
+        rules = _PLANS.get((id(table), id(spare))) or _plan(table, spare)
         for key, value in self.record.attributes.items():
-            rule = table.get(key)
+            rule = rules.get(key)
             if rule is None:
-                rule = spare.get(key)
-                if rule is None:
-                    rest.append(key)
-                    continue
-                if columns.get(rule[0]):
-                    continue
-            column, coerce = rule
-            if coerce is name and type(value) is str and 0 < len(value) <= SHORT:
+                rest.append(key)
+                continue
+            column, coerce, is_name, is_spare = rule
+            if is_spare and columns.get(column):
+                continue
+            if is_name and type(value) is str and 0 < len(value) <= SHORT:
                 columns[column] = value  # by far the most frequent, so without a call
                 continue
             fitting = coerce(value)

@@ -6,7 +6,6 @@ kind decides. What was sent and answered is JSON in ``gen_ai.prompt`` and ``gen_
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from otel_audit.conventions import audit, logprobs
@@ -118,7 +117,7 @@ def _apply_settings(draft: Draft, rest: list[str], request: Value) -> None:
 def _apply_request(draft: Draft, request: Value) -> None:
     if not request:
         return
-    draft.write("input", from_anything(json.dumps(request, ensure_ascii=False), "user"))
+    draft.write("input", from_anything(request, "user"))
     if (instructions := system_parts(draft.content["input"])) is not None:
         draft.write("system_instructions", instructions)
     if isinstance(request, dict) and request.get("tools"):
@@ -134,8 +133,7 @@ def _apply_answer(draft: Draft, answer: Value) -> None:
     if found:
         draft.write("output", format_messages(found))
     else:
-        text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
-        draft.write("output", from_anything(text, "assistant"))
+        draft.write("output", from_anything(answer, "assistant"))
     logprobs.write(draft, answer)
     if isinstance(answer, dict):
         _apply_identity(draft, answer)

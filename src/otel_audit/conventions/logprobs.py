@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 from otel_audit.conventions.draft import Draft
-from otel_audit.conventions.values import Value, format_typed
+from otel_audit.conventions.values import Value, format_typed, whole
 
 
 def write(draft: Draft, answer: Value) -> None:
@@ -81,7 +81,7 @@ def write_repr(draft: Draft, text: str) -> None:
 def _tokens(text: str) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = []
     for match in _TOKEN.finditer(text):
-        item = {"token": ast.literal_eval(match["token"]), "logprob": float(match["logprob"])}
+        item = {"token": whole(ast.literal_eval(match["token"])), "logprob": float(match["logprob"])}
         if match["kind"] == "TopLogprob" and content:
             content[-1].setdefault("top_logprobs", []).append(item)
         else:

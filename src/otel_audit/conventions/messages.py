@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-from otel_audit.conventions.values import Value, format_typed
+from otel_audit.conventions.values import Value, format_typed, parse_json
 
 Message: TypeAlias = dict[str, Value]
 
@@ -36,7 +35,7 @@ def parsed_object(value: Value) -> Value:
     """A JSON object or array that came as a string, parsed; anything else as it is."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         try:
-            return json.loads(value)
+            return parse_json(value)
         except ValueError:
             return value
     return value
@@ -136,7 +135,7 @@ def from_anything(value: Value, role: str) -> str:
     document: Any = value
     if isinstance(value, str):
         try:
-            document = json.loads(value)
+            document = parse_json(value)
         except ValueError:
             document = None
     if isinstance(document, dict) and "role" not in document and isinstance(document.get("messages"), list):
@@ -204,7 +203,7 @@ def system_parts(messages: str) -> str | None:
 
 def _system_parts(messages: str) -> str | None:
     try:
-        items = json.loads(messages)
+        items = parse_json(messages)
     except ValueError:  # cut off by the producer's length limit
         return None
     parts: list[Value] = []

@@ -56,6 +56,8 @@ _SPARE: Final[Table] = {
     "user.id": ("user_id", name),
     "session.id": ("conversation_id", name),
 }
+_NO_TABLE: Final[Table] = {}
+_ADDED: Final[Table] = {**_SPARE, **_TABLE}
 _CALL_TABLE: Final[Table] = {
     **_TABLE,
     "gen_ai.system": ("provider", provider),
@@ -109,7 +111,7 @@ def apply(record: Record, draft: Draft) -> None:
         _apply_call(record, draft)
     elif _OPERATION in attributes:
         otel_genai.apply(record, draft)
-        draft.fill({}, {**_TABLE, **_SPARE})
+        draft.fill(_NO_TABLE, _ADDED)
         if attributes.get("gen_ai.is_streaming") is True:
             _add_setting(draft, "stream", "true")
     else:

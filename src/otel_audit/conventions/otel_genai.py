@@ -26,6 +26,7 @@ from otel_audit.conventions.spellings import provider, reason, reasons
 from otel_audit.conventions.text import CLASSES, MARKER, PLAIN, is_long
 from otel_audit.conventions.values import Value, format_typed
 from otel_audit.model import EventType, RecordKind
+from otel_audit.semconv import AUDIT_SPAN_RECORDED
 
 NAME: Final = "otel_genai"
 
@@ -207,7 +208,7 @@ def _event_type(record: Record) -> EventType:
         return _TOOL_CALL if operation == "execute_tool" else _SPAN
     if record.name == _EVALUATION_RESULT:
         return _EVALUATION
-    if record.span_id and record.flags & _SAMPLED:
+    if record.span_id and (record.flags & _SAMPLED or AUDIT_SPAN_RECORDED in record.attributes):
         return _LOG  # its span is the AI call
     if record.name == _DETAILS and _is_call(record.attributes.get(_OPERATION, "chat")):
         return _AI_CALL

@@ -5,11 +5,10 @@ What was sent stays in the attributes; these are the words of the columns, so th
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from otel_audit.conventions.draft import name
-from otel_audit.conventions.values import Value
+from otel_audit.conventions.values import Value, parse_json
 
 # In the words of the OTel GenAI message schema: stop, length, tool_call, content_filter, error.
 _REASONS: Final = {
@@ -86,7 +85,7 @@ def reasons(value: Value) -> list[str] | None:
 def _listed(text: str) -> list[Value]:
     if text[:1] in ("[", '"'):
         try:
-            parsed = json.loads(text)
+            parsed = parse_json(text)
         except ValueError:
             parsed = text
         return parsed if isinstance(parsed, list) else [parsed]

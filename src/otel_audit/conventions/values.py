@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -193,3 +194,35 @@ _decode: Final = json.JSONDecoder(object_hook=_object).decode
 def parse_typed(text: str) -> Value:
     """The value that ``format_typed`` was given. Raises ValueError for text that is not JSON."""
     return _decode(text)
+
+
+# --- JSON that a producer wrote into a string
+
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def parse_json(text: str) -> Value:
+    """The value of JSON text that a producer sent. Raises ValueError for what is none, or is nested too deep to read.
+
+    Half of a surrogate pair, which JSON can write and no text can hold, becomes U+FFFD.
+    """
+    try:
+        value = json.loads(text)
+        return _whole(value) if _SURROGATE.search(text) else value
+    except RecursionError as exc:
+        raise ValueError("nested too deep") from exc
+
+
+def whole(text: str) -> str:
+    """``text`` with U+FFFD for each half of a surrogate pair that stands alone."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _whole(value: Value) -> Value:
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {whole(key): _whole(item) for key, item in value.items()}
+    return value

@@ -35,6 +35,7 @@ _LOOK_SECONDS: Final = 5.0  # how often an idle process looks for segments of pr
 _FIRST_DELAY_SECONDS: Final = 0.5
 _LAST_DELAY_SECONDS: Final = 60.0
 _FLUSH_DELAY_SECONDS: Final = 0.25  # between tries while somebody waits for them
+_FORK_SECONDS: Final = 1.0
 _BATCH_RECORDS: Final = 512
 _BATCH_BYTES: Final = 2 << 20  # half of what OTLP receivers take by default
 _MEMORY_BYTES: Final = 32 << 20  # of records that the disk did not take
@@ -70,6 +71,7 @@ class Delivery:
     def _start_afresh(self) -> None:
         """The state of a process that has put nothing yet; in a forked child, too."""
         self._thread: threading.Thread | None = None
+        self._in_request = threading.Lock()  # held by the delivering thread while it uses the transport
         self._awake = threading.Event()  # something was put, or somebody waits
         self._hurry = threading.Event()  # somebody waits: no delays
         # Guarded by _state: everything below, but for the transport, which the delivering thread owns.
@@ -256,9 +258,10 @@ class Delivery:
         while True:
             started = time.perf_counter()
             try:
-                if self._transport is None:
-                    self._transport = self._connect()
-                self._transport.send(items[0].kind, request)
+                with self._in_request:
+                    if self._transport is None:
+                        self._transport = self._connect()
+                    self._transport.send(items[0].kind, request)
             except Refused as exc:
                 return self._divide(items, str(exc))
             except Unavailable as exc:
@@ -331,21 +334,40 @@ class Delivery:
         """Records that this process handed over, whatever became of them."""
         return self.depth + self.exported + self.dropped
 
-    def _after_fork_in_child(self) -> None:
+    def before_fork(self) -> bool:
+        """Wait a moment until no request is under way: gRPC can not be forked in the middle of one."""
+        return self._in_request.acquire(timeout=_FORK_SECONDS)
+
+    def after_fork_in_parent(self, *, was_waited_for: bool) -> None:
+        """Go on."""
+        if was_waited_for:
+            self._in_request.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin afresh: what the parent holds stays the parent's."""
         self._spool.forget_after_fork()
         self.exported = self.dropped = 0
         self._start_afresh()
 
 
 def _survive_forks(delivery: Delivery) -> None:
-    """A forked child spools and sends for itself; what its parent holds stays the parent's."""
+    """A forked child spools and sends for itself."""
     if not hasattr(os, "register_at_fork"):
         return
     this = weakref.ref(delivery)
+    waited: list[bool] = []
+
+    def before() -> None:
+        if found := this():
+            waited.append(found.before_fork())
+
+    def in_parent() -> None:
+        if (found := this()) and waited:
+            found.after_fork_in_parent(was_waited_for=waited.pop())
 
     def in_child() -> None:
-        delivery = this()
-        if delivery is not None:
-            delivery._after_fork_in_child()  # noqa: SLF001 - a part of the class, outside it to hold no reference
+        if found := this():
+            waited.clear()
+            found.after_fork_in_child()
 
-    os.register_at_fork(after_in_child=in_child)
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from opentelemetry import trace
@@ -13,20 +12,13 @@ from opentelemetry.util.types import AttributeValue
 
 from otel_audit.instrumentation._context import context_attributes, text
 from otel_audit.instrumentation._faults import guard, note
+from otel_audit.instrumentation._losses import TRACER_NAME, package_version
 from otel_audit.instrumentation._rationale import RationaleCodes
 from otel_audit.model import EventType
 from otel_audit.semconv import AUDIT_ACTOR_ID, AUDIT_ACTOR_TYPE, AUDIT_EVENT_TYPE, AUDIT_REVIEWER_ID, AUDIT_TASK_ID
 
-TRACER_NAME: Final = "otel_audit"
 USER: Final = "user"
 _TIME_LIMIT: Final = 1 << 63  # OTLP's times are 64 bits, and nobody lives past 2262
-
-
-def _package_version() -> str:
-    try:
-        return version("otel-audit")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0"
 
 
 def actor(who: str, actor_type: str = USER) -> dict[str, AttributeValue]:
@@ -52,8 +44,8 @@ class Emitter:
         self._use(tracer_provider)
 
     def _use(self, provider: trace.TracerProvider | None) -> None:
+        """Record with ``provider``; with None, with whatever is the global one when an event happens."""
         self._provider = provider
-        self._tracer = trace.get_tracer(TRACER_NAME, _package_version(), tracer_provider=provider)
 
     def now(self) -> int:
         """The clock's time in nanoseconds since 1970; the system's (counted) when the clock fails."""
@@ -83,7 +75,8 @@ class Emitter:
         found = {**context_attributes(ctx), **attributes, AUDIT_EVENT_TYPE: event_type.value}
         if AUDIT_TASK_ID not in found and event_type is not EventType.ACCESS:
             note(event_type, "recorded without a task id, because none was given")
-        span = self._tracer.start_span(event_type.value, ctx, attributes=found, links=links, start_time=at)
+        tracer = trace.get_tracer(TRACER_NAME, package_version(), tracer_provider=self._provider)
+        span = tracer.start_span(event_type.value, ctx, attributes=found, links=links, start_time=at)
         if not span.is_recording():
             note(
                 event_type,

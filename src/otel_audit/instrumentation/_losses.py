@@ -41,10 +41,10 @@ class LossItems:
 
     def of(self, reason: str, count: int) -> Item:
         """``count`` records were lost."""
-        return self._item(reason, count, None)
+        return self._item(reason, count, None, {})
 
-    def of_limits(self, span: ReadableSpan, limits: SpanLimits | None) -> Iterator[Item]:
-        """What the application's span limits took from a span that is otherwise delivered."""
+    def of_limits(self, span: ReadableSpan, limits: SpanLimits | None, extra: Mapping[str, Any]) -> Iterator[Item]:
+        """What the application's span limits took from a span that is delivered with ``extra`` attributes."""
         dropped = {
             "attributes dropped by span limits": span.dropped_attributes,
             "span events dropped by span limits": span.dropped_events,
@@ -58,9 +58,9 @@ class LossItems:
             dropped[f"span event values cut at {limits.max_attribute_length} characters"] = cut
         for reason, count in dropped.items():
             if count:
-                yield self._item(reason, count, span)
+                yield self._item(reason, count, span, extra)
 
-    def _item(self, reason: str, count: int, about: ReadableSpan | None) -> Item:
+    def _item(self, reason: str, count: int, about: ReadableSpan | None, extra: Mapping[str, Any]) -> Item:
         now = self._clock()
         parent = about.context if about else None
         trace_id = parent.trace_id if parent else self._ids.generate_trace_id()
@@ -69,7 +69,7 @@ class LossItems:
             AUDIT_LOSS_REASON: reason,
             AUDIT_LOSS_COUNT: count,
         }
-        if about is not None and (task_id := (about.attributes or {}).get(AUDIT_TASK_ID)):
+        if task_id := extra.get(AUDIT_TASK_ID):
             attributes[AUDIT_TASK_ID] = task_id
         span = ReadableSpan(
             name=EventType.LOSS.value,

@@ -22,8 +22,6 @@ from otel_audit.instrumentation._faults import guard, note
 from otel_audit.instrumentation._losses import LossItems
 from otel_audit.semconv import AUDIT_CONTEXT_REFS, AUDIT_SPAN_RECORDED
 
-_HELD: Final = 1 << 10  # texts of AI calls whose spans have not ended yet
-
 # Names by which GenAI conventions are known: see the receiver's conventions.
 _PREFIXES: Final = (
     "audit.",
@@ -45,52 +43,32 @@ def is_relevant(names: Iterable[str]) -> bool:
     return any(name.startswith(_PREFIXES) for name in names)
 
 
-class TaskSpanProcessor(SpanProcessor):
-    """Copies the task from baggage, and the prompt from the context, onto spans as they start.
+class Held:
+    """Attributes that wait for the end of a span, by its id; the oldest are given up beyond ``capacity``."""
 
-    An attribute that the span already has is left alone.
-    """
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Set what the context knows and the span does not say itself."""
-        with guard("span_processor"):
-            found = context_attributes(parent_context)
-            present = span.attributes or {}
-            if (refs := context_refs(parent_context)) and not any(key.startswith("http.") for key in present):
-                found[AUDIT_CONTEXT_REFS] = refs
-            if found:
-                for key, value in found.items():
-                    if key not in present:
-                        span.set_attribute(key, value)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Nothing: delivery is another processor's work."""
-
-
-class HeldTexts:
-    """Texts of AI calls that the completion hook was given, until the call's span ends. Bounded; for any thread."""
-
-    def __init__(self) -> None:
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
         self._lock = threading.Lock()
-        self._held: OrderedDict[int, Mapping[str, Any]] = OrderedDict()
+        self._held: OrderedDict[int, Mapping[str, Any]] = OrderedDict()  # guarded by _lock
 
     def hold(self, span_id: int, attributes: Mapping[str, Any]) -> None:
-        """Keep attributes for the span."""
+        """Keep attributes for the span, besides what is kept for it already."""
         with self._lock:
             self._held[span_id] = {**self._held.get(span_id, {}), **attributes}
-            if len(self._held) > _HELD:
+            if len(self._held) > self._capacity:
                 self._held.popitem(last=False)
-                note("completion_hook", "an AI call's span never ended; its texts are given up")
 
     def take(self, span_id: int) -> Mapping[str, Any]:
-        """The attributes for the span, once."""
+        """What is kept for the span, once."""
         if not self._held:
             return {}
         with self._lock:
             return self._held.pop(span_id, {})
 
 
-held_texts: Final = HeldTexts()
+# The task of each open span, in case its attribute limit drops it; and what the completion hook was given.
+held_tasks: Final = Held(1 << 16)
+held_texts: Final = Held(1 << 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,39 +93,61 @@ class Pipeline:
         return False
 
 
-class SpoolSpanProcessor(SpanProcessor):
-    """Spools every span that the audit needs, and with ``every_span`` every sampled one, as it ends."""
+class AuditSpanProcessor(SpanProcessor):
+    """Writes the task onto spans as they start, and spools those that the audit needs as they end.
 
-    def __init__(self, pipeline: Pipeline, limits: SpanLimits | None) -> None:
-        self._pipeline = pipeline
+    The task comes from baggage, the prompt from the context; an attribute that a span already has is left
+    alone. ``pipelines`` may grow.
+    """
+
+    def __init__(self, limits: SpanLimits | None) -> None:
+        self.pipelines: list[Pipeline] = []
         self._limits = limits
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Set what the context knows and the span does not say itself."""
+        with guard("span_processor"):
+            found = context_attributes(parent_context)
+            present = span.attributes or {}
+            if (refs := context_refs(parent_context)) and not any(key.startswith("http.") for key in present):
+                found[AUDIT_CONTEXT_REFS] = refs  # on whatever may be the AI call's span
+            if found:
+                for key, value in found.items():
+                    if key not in present:
+                        span.set_attribute(key, value)
+                held_tasks.hold(span.get_span_context().span_id, found)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Spool the span. Raises SpoolFull only, and only where the application asked for it."""
-        pipeline = self._pipeline
         try:
             attributes = span.attributes or {}
-            sampled = span.context.trace_flags.sampled
-            if (sampled and pipeline.every_span) or is_relevant(attributes):
-                pipeline.delivery.put(pipeline.encoder.span(span, held_texts.take(span.context.span_id)))
-                for item in pipeline.losses.of_limits(span, self._limits):
-                    pipeline.delivery.put(item)
+            span_id, sampled = span.context.span_id, span.context.trace_flags.sampled
+            extra = {**held_tasks.take(span_id), **held_texts.take(span_id)}
+            is_ours = bool(extra) or is_relevant(attributes)
+            for pipeline in self.pipelines:
+                if is_ours or (sampled and pipeline.every_span):
+                    pipeline.delivery.put(pipeline.encoder.span(span, extra))
+                    for item in pipeline.losses.of_limits(span, self._limits, extra):
+                        pipeline.delivery.put(item)
         except SpoolFull:
             raise
         except Exception as exc:  # noqa: BLE001 - ours never reach the application
-            pipeline.delivery.lose("span could not be encoded")
+            for pipeline in self.pipelines:
+                pipeline.delivery.lose("span could not be encoded")
             note("span_processor", "a span could not be spooled", exc)
 
     def shutdown(self) -> None:
         """As Pipeline."""
-        self._pipeline.shutdown()
+        for pipeline in self.pipelines:
+            pipeline.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """As Pipeline."""
-        return self._pipeline.flush(timeout_millis)
+        flushed = [pipeline.flush(timeout_millis) for pipeline in self.pipelines]
+        return all(flushed)
 
 
-class SpoolLogProcessor(LogRecordProcessor):
+class AuditLogProcessor(LogRecordProcessor):
     """Spools GenAI and audit log records; the application's ordinary logs are none of ours."""
 
     def __init__(self, pipeline: Pipeline) -> None:

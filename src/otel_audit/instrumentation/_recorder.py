@@ -64,14 +64,14 @@ class Recorder(Tasks, Reviews, AiCalls):
         strict_rationale_codes: bool = False,
         confidence_path: str | None = None,
     ) -> None:
-        """Make the process ready to record. Call it once at start; calling it again changes nothing.
+        """Make the process ready to record. Call it once at start; calling it again changes only what is given.
 
-        Where the application has set an OpenTelemetry SDK tracer provider already, only a span processor
-        is added to it, which puts the task onto every span; the provider keeps its resource, sampler and
-        exporters, and gets one more exporter only if ``endpoint`` is given. Where there is none, one is
-        made that sends by OTLP over gRPC to ``endpoint``, else to ``OTEL_EXPORTER_OTLP_ENDPOINT``, else
-        to ``http://localhost:4317``, in the name of ``service_name``, ``service_version`` and
-        ``environment`` (else of the ``OTEL_*`` variables).
+        Where the application has an OpenTelemetry SDK tracer provider, now or later, it keeps its resource,
+        its exporters and what its sampler decides; ours is added beside them: the task is written onto every
+        span, and audit events, AI calls and sampled spans are spooled and sent to ``endpoint``, else to
+        ``OTEL_AUDIT_ENDPOINT``, else to ``http://localhost:4317``. Where there is none, one is made, in the
+        name of ``service_name``, ``service_version`` and ``environment`` (else of the ``OTEL_*`` variables),
+        and ``OTEL_EXPORTER_OTLP_ENDPOINT`` counts too. docs/how-to/instrument.md has every setting.
 
         ``tracer_provider`` names the provider to use in place of the global one, and ``clock`` gives the
         time in nanoseconds since 1970.
@@ -93,21 +93,20 @@ class Recorder(Tasks, Reviews, AiCalls):
         with guard("configure"):
             if clock is not None:
                 self._clock = clock
-            self._use(
-                prepare(
-                    tracer_provider,
-                    service_name=service_name,
-                    service_version=service_version,
-                    environment=environment,
-                    endpoint=endpoint,
-                )
+            prepare(
+                tracer_provider,
+                service_name=service_name,
+                service_version=service_version,
+                environment=environment,
+                endpoint=endpoint,
             )
+            self._use(tracer_provider)
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Send what is waiting, for at most ``timeout`` seconds.
 
-        True when nothing waits any more. (The SDK does not say whether its exporter delivered it: one that
-        cannot reach its endpoint logs that and gives up.)
+        True when the receiver has acknowledged everything. What it has not stays in the spool, and is sent
+        as soon as it can be, by this process or the next.
         """
         with guard("flush"):
             force_flush = getattr(self._provider or trace.get_tracer_provider(), "force_flush", None)

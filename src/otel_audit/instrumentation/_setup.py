@@ -24,23 +24,26 @@ from otel_audit.instrumentation._delivery import Delivery
 from otel_audit.instrumentation._encoding import Encoder
 from otel_audit.instrumentation._faults import guard, note
 from otel_audit.instrumentation._losses import LossItems
-from otel_audit.instrumentation._processor import Pipeline, SpoolLogProcessor, SpoolSpanProcessor, TaskSpanProcessor
+from otel_audit.instrumentation._processor import AuditLogProcessor, AuditSpanProcessor, Pipeline
 from otel_audit.instrumentation._sampler import AuditSampler
 from otel_audit.instrumentation._settings import read_settings
 from otel_audit.instrumentation._spool import Spool
 from otel_audit.instrumentation._threads import carry_tasks_into_threads
 from otel_audit.instrumentation._transport import connect
 from otel_audit.privacy.keys import PseudonymKeys
-from otel_audit.privacy.policy import CapturePolicy, default_policy, policy_from_environment
+from otel_audit.privacy.policy import POLICY_VARIABLE, CapturePolicy, default_policy, policy_from_environment
 from otel_audit.privacy.redactor import Redactor
 
 _COMPLETION_HOOK: Final = "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"
 OUR_HOOK: Final = "otel_audit"
 
 _lock = threading.RLock()
-# Guarded by _lock: the pipeline of each destination, and those that each provider was given.
+# Guarded by _lock: the pipeline of each destination, what each provider was given, and which providers are
+# made here, so that no exporter but ours is on them.
 _pipelines: dict[str, Pipeline] = {}
-_prepared: weakref.WeakKeyDictionary[Any, set[int]] = weakref.WeakKeyDictionary()
+_span_processors: weakref.WeakKeyDictionary[Any, AuditSpanProcessor] = weakref.WeakKeyDictionary()
+_log_pipelines: weakref.WeakKeyDictionary[Any, list[Pipeline]] = weakref.WeakKeyDictionary()
+_ours: weakref.WeakSet[TracerProvider] = weakref.WeakSet()
 
 
 def prepare(
@@ -62,8 +65,7 @@ def prepare(
         os.environ.setdefault(_COMPLETION_HOOK, OUR_HOOK)  # read when a GenAI instrumentation begins
         carry_tasks_into_threads()
         found = provider or trace.get_tracer_provider()
-        is_ours = isinstance(found, trace.ProxyTracerProvider)
-        if is_ours:
+        if isinstance(found, trace.ProxyTracerProvider):
             names = {
                 SERVICE_NAME: service_name,
                 SERVICE_VERSION: service_version,
@@ -71,13 +73,14 @@ def prepare(
             }
             resource = Resource.create({key: name for key, name in names.items() if name})
             found = TracerProvider(resource=resource)
+            _ours.add(found)
             _stand_in(trace, "_TRACER_PROVIDER", found, lambda later: _install_later(later, endpoint))
         if not isinstance(found, TracerProvider):
             raise ConfigError(
                 f"the tracer provider is a {type(found).__name__}, which takes no span processors: "
                 "use the OpenTelemetry SDK's TracerProvider"
             )
-        pipeline = pipeline_for(found.resource, endpoint, standard=is_ours)
+        pipeline = pipeline_for(found.resource, endpoint, standard=found in _ours)
         _install(found, pipeline)
         if provider is None:
             _find_logs(found.resource, pipeline)
@@ -112,14 +115,13 @@ def _install_later(provider: Any, endpoint: str | None) -> None:
 
 
 def _install(provider: TracerProvider, pipeline: Pipeline) -> None:
-    given = _prepared.get(provider)
-    if given is None:
-        given = _prepared[provider] = set()
-        provider.add_span_processor(TaskSpanProcessor())
+    processor = _span_processors.get(provider)
+    if processor is None:
+        processor = _span_processors[provider] = AuditSpanProcessor(getattr(provider, "_span_limits", None))
+        provider.add_span_processor(processor)
         _wrap_sampler(provider)
-    if id(pipeline) not in given:
-        given.add(id(pipeline))
-        provider.add_span_processor(SpoolSpanProcessor(pipeline, getattr(provider, "_span_limits", None)))
+    if pipeline not in processor.pipelines:
+        processor.pipelines.append(pipeline)
 
 
 def _wrap_sampler(provider: TracerProvider) -> None:
@@ -146,12 +148,11 @@ def _find_logs(resource: Resource, pipeline: Pipeline) -> None:
 
 def _install_logs(provider: Any, pipeline: Pipeline) -> None:
     with _lock:
-        if not isinstance(provider, LoggerProvider):
-            return
-        given = _prepared.setdefault(provider, set())
-        if id(pipeline) not in given:
-            given.add(id(pipeline))
-            provider.add_log_record_processor(SpoolLogProcessor(pipeline))
+        if isinstance(provider, LoggerProvider):
+            given = _log_pipelines.setdefault(provider, [])
+            if pipeline not in given:
+                given.append(pipeline)
+                provider.add_log_record_processor(AuditLogProcessor(pipeline))
 
 
 def pipeline_for(resource: Resource, endpoint: str | None = None, *, standard: bool) -> Pipeline:
@@ -177,7 +178,7 @@ def pipeline_for(resource: Resource, endpoint: str | None = None, *, standard: b
 
 def is_installed() -> bool:
     """Whether the global tracer provider has our processors."""
-    return trace.get_tracer_provider() in _prepared
+    return trace.get_tracer_provider() in _span_processors
 
 
 def _policy() -> CapturePolicy:
@@ -185,7 +186,7 @@ def _policy() -> CapturePolicy:
     try:
         return policy_from_environment()
     except AuditError as exc:
-        note("configure", "the capture policy can not be used; personal data is redacted by the default one", exc)
+        note("configure", f"{POLICY_VARIABLE}: personal data is redacted by the default policy", exc)
         return default_policy()
 
 

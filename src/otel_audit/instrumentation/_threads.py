@@ -20,14 +20,15 @@ _MARK: Final = "_otel_audit_carries_tasks"
 
 
 def carry_tasks_into_threads() -> None:
-    """Have ``threading.Thread`` and ``ThreadPoolExecutor`` carry the context of a task. Calling it again changes nothing.
+    """Have ``threading.Thread`` and ``ThreadPoolExecutor`` carry a task's context. Calling it again changes nothing.
 
     Daemon threads are left alone: they are mostly a library's own, live longer than the task that happened
     to start them, and would be taken for part of it. Without a task nothing is carried.
     """
     if hasattr(threading.Thread.start, _MARK):
         return
-    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+    start = threading.Thread.start
+    submit: Callable[..., Future[Any]] = ThreadPoolExecutor.submit
 
     @functools.wraps(start)
     def carrying_start(self: threading.Thread) -> None:
@@ -37,9 +38,7 @@ def carry_tasks_into_threads() -> None:
         start(self)
 
     @functools.wraps(submit)
-    def carrying_submit(
-        self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
-    ) -> Future[Any]:
+    def carrying_submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         # Also without a task: a worker that a task's block started must not keep that task for the next call.
         return submit(self, _in(context.get_current(), fn), *args, **kwargs)
 

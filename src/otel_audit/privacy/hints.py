@@ -152,7 +152,7 @@ def fits(kind: str, text: str) -> bool:
     """Whether a value is what its key promises, and not a flag, a placeholder or a token."""
     digits = len(_DIGIT.findall(text))
     if kind == "phone":
-        return 5 <= digits <= 17 and len(text) <= 40
+        return 6 <= digits <= 17 and len(text) <= 40
     if kind == "card":
         return 12 <= digits <= 19 and len(text) <= 40
     if kind == "national_id":

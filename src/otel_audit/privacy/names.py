@@ -23,35 +23,32 @@ class NameList:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        # first word -> (all words, normal form), the longest first
-        self._by_first: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        self._normal: dict[tuple[str, ...], str] = {}
+        sizes: dict[str, set[int]] = {}
         for name in names:
             words = tuple(_fold(match[0]) for match in _WORD.finditer(unicodedata.normalize("NFC", name)))
-            if words:
-                self._add(words, " ".join(words))
-                if len(words) > 1:  # as registers write it: last name, first names
-                    self._add((words[-1], *words[:-1]), " ".join(words))
-        for found in self._by_first.values():
-            found.sort(key=lambda item: len(item[0]), reverse=True)
-
-    def _add(self, words: tuple[str, ...], normal: str) -> None:
-        known = self._by_first.setdefault(words[0], [])
-        if all(other != words for other, _ in known):
-            known.append((words, normal))
+            if not words:
+                continue
+            for order in (words, (words[-1], *words[:-1])):  # the second as registers write it: last name first
+                self._normal.setdefault(order, " ".join(words))
+                sizes.setdefault(order[0], set()).add(len(words))
+        # How many words the names have that begin with a word, the longest first.
+        self._sizes = {first: sorted(found, reverse=True) for first, found in sizes.items()}
 
     def find(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Start, end and normal form of each name in a text."""
-        if self._by_first.keys().isdisjoint(_WORD.findall(_fold(text))):
+        if self._sizes.keys().isdisjoint(_WORD.findall(_fold(text))):
             return
         words = [(match.start(), match.end(), _fold(match[0])) for match in _WORD.finditer(text)]
         at = 0
         while at < len(words):
-            for wanted, normal in self._by_first.get(words[at][2], ()):
-                last = at + len(wanted)
-                if tuple(word for _, _, word in words[at:last]) == wanted and all(
-                    _GAP.fullmatch(text, words[number][1], words[number + 1][0]) for number in range(at, last - 1)
+            for size in self._sizes.get(words[at][2], ()):
+                last = at + size - 1
+                normal = self._normal.get(tuple(word for _, _, word in words[at : last + 1]))
+                if normal is not None and all(
+                    _GAP.fullmatch(text, words[number][1], words[number + 1][0]) for number in range(at, last)
                 ):
-                    yield words[at][0], words[last - 1][1], normal
-                    at = last - 1
+                    yield words[at][0], words[last][1], normal
+                    at = last
                     break
             at += 1

@@ -19,6 +19,7 @@ _DASHES: Final = "\u2010\u2011\u2012\u2013\u2014\u2212"
 _BLANKS: Final = " \t\u00a0\u2007\u2009\u202f"
 _CLUSTER: Final = re.compile(rf"\d(?:[{_BLANKS}.\-/()+{_DASHES}]{{0,3}}\d)*")
 _DIGITS: Final = re.compile(r"\d+")
+_SHORTEST: Final = 7  # characters of 1.1.1.1, and of a telephone number without its area
 _CONTEXT: Final = 40  # characters before a number that may say what it is
 
 _PHONE_WORD: Final = re.compile(
@@ -268,13 +269,12 @@ def find_numbers(text: str, wanted: frozenset[str], phone_country: str, *, caref
     for cluster in _CLUSTER.finditer(text):
         start, end = cluster.span()
         start = max(start, done)
-        size = end - start
-        if size < 2:
-            continue
-        search = _Search(text, start, end, wanted, phone_country, careful=careful)
-        for span in search.run():
-            done = span[1]
-            yield span
+        before = text[start - 1 : start]
+        lettered = before.isalpha() or (before in {" ", "-"} and text[start - 2 : start - 1].isupper())
+        if lettered or end - start >= _SHORTEST:
+            for span in _Search(text, start, end, wanted, phone_country, careful=careful).run(lettered=lettered):
+                done = span[1]
+                yield span
 
 
 class _Search:
@@ -287,16 +287,15 @@ class _Search:
         self.wanted, self.careful, self.phone_country = wanted, careful, phone_country
         self.groups: list[_Group] = []
 
-    def run(self) -> Iterator[Span]:
-        text, start = self.text, self.start
-        if start and (
-            text[start - 1].isalpha() or (start > 2 and text[start - 1] in " -" and text[start - 2].isupper())
-        ):
-            lettered = self._lettered(start)
-            if lettered is not None:
-                yield lettered
-                self.start = lettered[1]
-        if self.end - self.start < 7:
+    def run(self, *, lettered: bool) -> Iterator[Span]:
+        """The personal numbers of the cluster. ``lettered``: letters stand before it, and may belong to it."""
+        text = self.text
+        if lettered:
+            span = self._lettered(self.start)
+            if span is not None:
+                yield span
+                self.start = span[1]
+        if self.end - self.start < _SHORTEST:
             return
         self.groups = [(m.start(), m.end(), _plain(m[0])) for m in _DIGITS.finditer(text, self.start, self.end)]
         at = 0
@@ -343,10 +342,13 @@ class _Search:
     def _at(self, at: int) -> Span | None:
         """What begins at a group. A span of no kind is a date, a time or an address of no person: left, and passed."""
         start = self.groups[at][0]
+        address = self._ip(at)  # before dates: 22.1.53.37 begins like one
+        if address is not None:
+            return address
         date = _DATE_TIME.match(self.text, start)
         if date is not None:
             return start, date.end(), "", ""
-        for search in (self._ip, self._national, self._card, self._phone):
+        for search in (self._national, self._card, self._phone):
             span = search(at)
             if span is not None:
                 return span
@@ -447,6 +449,8 @@ class _Search:
     def _card(self, at: int) -> Span | None:
         if "card" not in self.wanted:
             return None
+        if self._is_fraction(at):
+            return None
         digits, last, best, separators = "", at, None, set[str]()
         while last < len(self.groups):
             digits += self.groups[last][2]
@@ -462,7 +466,19 @@ class _Search:
             last += 1
         if best is None or self._in_uuid(best[0], best[1]):
             return None
+        start, end = best[0], best[1]
+        if (
+            self.text[start:end].isdigit()
+            and self.text[end : end + 1] == "."
+            and self.text[end + 1 : end + 2].isdigit()
+        ):
+            return None  # a measured number
         return best
+
+    def _is_fraction(self, at: int) -> bool:
+        """Whether a group is what comes after a decimal point."""
+        start = self.groups[at][0]
+        return start >= 2 and self.text[start - 1] == "." and self.text[start - 2].isdigit()
 
     def _in_uuid(self, start: int, end: int) -> bool:
         return any(

@@ -8,10 +8,18 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# Everything but digits, @ and what introduces an encoding is dropped; what is left is the text's skeleton.
-_KEPT: Final = b"0123456789@%\\&"
-_DROPPED: Final = bytes(set(range(256)) - set(_KEPT))
+# Everything but digits is dropped: how many are left tells whether a number is worth looking for.
+_NO_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789"))
 _LEAST_DIGITS: Final = 4  # 1.1.1.1
+# What only encodings are written with; in front of digits or an @ that nobody sees until it is decoded.
+_ENCODINGS: Final = (b"@", b"=40", b"\\u", b"\\x", b"&#", b"&co", b"::")
+_IPV6: Final = re.compile(rb":[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:")
+_IPV6_COLONS: Final = 6
+_PERCENT: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
+# Six digits close together, four parts of an address, or the middle of an Italian codice fiscale.
+_NUMBER: Final = re.compile(
+    r"\d(?:(?:[ \t\u00a0\u2007\u2009\u202f.\-/()+\u2010-\u2014\u2212]{0,3}\d){5}|\d{0,2}\.\d{1,3}\.\d{1,3}\.\d|\d[A-Za-z]\d\d[A-Za-z]\d{3}[A-Za-z])"
+)
 _RUN: Final = 16  # characters of base64 that may hide an e-mail address or a number
 _BASE64: Final = bytes(
     0x61 if chr(code).isascii() and (chr(code).isalnum() or chr(code) in "+/-_") else 0x20 for code in range(256)
@@ -23,18 +31,33 @@ _WIDE: Final = re.compile(
     r"\u0c66-\u0c6f\u0ce6-\u0cef\u0d66-\u0d6f\u0e50-\u0e59\u0ed0-\u0ed9\u0f20-\u0f29\u1040-\u1049\u17e0-\u17e9\u1810-\u1819"
     r"\uff10-\uff19\uff20\u200b-\u200d\u2060\ufeff\u00ad\U0001d7ce-\U0001d7ff]"
 )
-_IPV6: Final = b"::"
+_SHORTEST: Final = 5  # a@b.c
+# Keys of JSON that promise a person's name or document: see hints.py.
+_KEY_PARTS: Final = (b"ame", b"NAME", b"older", b"assport", b"icen", b"tax", b"Tax", b"national", b"social")
+_KEY: Final = re.compile(
+    r"(?:first|last|full|given|family|sur|middle|maiden|birth|user|customer|patient|applicant|borrower|client|contact"
+    r"|person|vor|nach|employee)[_ .-]?name|card[_ -]?holder|account[_ -]?holder|beneficiary|passport|licen[cs]e|tax|national|social",
+    re.IGNORECASE,
+)
 
 
 def is_suspicious(text: str) -> bool:
     """False only when no detector could find anything, in the text or in what it decodes to."""
     raw = text.encode(errors="replace")
-    if len(raw) < 5:
+    if len(raw) < _SHORTEST:
         return False
-    skeleton = raw.translate(None, _DROPPED)
-    if len(skeleton) >= _LEAST_DIGITS or any(sign in skeleton for sign in (b"@", b"%", b"\\", b"&")):
+    if len(raw.translate(None, _NO_DIGITS)) >= _LEAST_DIGITS and _NUMBER.search(text) is not None:
         return True
-    if _IPV6 in raw or _RUN_BYTES in raw.translate(_BASE64):
+    for sign in _ENCODINGS:
+        if sign in raw:
+            return True
+    if raw.count(b":") > _IPV6_COLONS and _IPV6.search(raw) is not None:
+        return True
+    if b"%" in raw and _PERCENT.search(raw) is not None:
+        return True
+    if _RUN_BYTES in raw.translate(_BASE64):
+        return True
+    if raw[:1] in b"{[" and any(part in raw for part in _KEY_PARTS) and _KEY.search(text) is not None:
         return True
     return len(raw) != len(text) and _WIDE.search(text) is not None
 

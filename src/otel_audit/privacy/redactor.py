@@ -43,10 +43,7 @@ class Redactor:
         self._rules = policy.rules_for(service)
         self._is_full = self._rules.mode is Mode.FULL and not self._rules.attributes
         self._names = NameList(policy.names) if policy.names else None
-        self._patterns = [
-            (kind, re.compile(f"(?:{TOKEN.pattern})|(?P<own_>{p.pattern})", p.flags))
-            for kind, p in policy.patterns.items()
-        ]
+        self._patterns = list(policy.patterns.items())
         self._custom = bool(self._names or self._patterns or "presidio" in policy.detectors)
         self._analyze: Callable[[str], Iterable[tuple[int, int, str]]] | None = None
         if "presidio" in policy.detectors:
@@ -56,8 +53,8 @@ class Redactor:
         self._blobs = Blobs(self.blob, self._redact)
         # Results by text, "" for unchanged: one for texts, one for ids. Dictionary operations are atomic; a lost
         # update costs a repeat.
-        self._texts: dict[str, str] = {}
-        self._ids: dict[str, str] = {}
+        self.known_names: dict[str, str] = {}
+        self.known_ids: dict[str, str] = {}
 
     # --- the interface
 
@@ -96,10 +93,10 @@ class Redactor:
         """An id or a version: only what can hardly be anything else is masked, so that ids go on to join records."""
         if self._is_full:
             return text
-        known = self._ids.get(text)
+        known = self.known_ids.get(text)
         if known is None:
             known = self._mask(text, careful=True) if self._custom or is_suspicious(text) else text
-            self._remember(self._ids, text, known)
+            self._remember(self.known_ids, text, known)
         return known or text
 
     def typed(self, key: str, text: str, markers: Mapping[str, str]) -> str:
@@ -211,10 +208,10 @@ class Redactor:
     def _redact(self, text: str) -> str:
         if len(text) > _SHORT:
             return self._mask(text) if self._custom or is_suspicious(text) else text
-        known = self._texts.get(text)
+        known = self.known_names.get(text)
         if known is None:
             known = self._mask(text) if self._custom or is_suspicious(text) else text
-            self._remember(self._texts, text, known)
+            self._remember(self.known_names, text, known)
         return known or text
 
     @staticmethod
@@ -240,14 +237,14 @@ class Redactor:
         masked = self._replace(text, spans) if spans else text
         if not careful and "base64" in self.policy.detectors and is_long_run(masked):
             masked = self._blobs.mask(masked)
-        return masked
+        return text if masked == text else masked
 
     def _spans(self, text: str, *, careful: bool) -> list[Found]:
         found = find(text, self.policy.detectors, self.policy.phone_country, careful=careful)
         if self._names is not None:
             found += [Found(start, end, "name", normal) for start, end, normal in self._names.find(text)]
         for kind, pattern in self._patterns:
-            found += [Found(*m.span("own_"), kind, m["own_"]) for m in pattern.finditer(text) if m["own_"]]
+            found += [Found(*match.span(), kind, match[0]) for match in pattern.finditer(text) if match[0]]
         if not careful and "field" in self.policy.detectors and "=" in text:
             for match in _QUERY.finditer(text):
                 kind = hints.hint(match[1])

@@ -22,6 +22,7 @@ _ENCODED: Final = re.compile(
     r"|(?P<invisible>[\u200b-\u200d\u2060\ufeff\u00ad]+)"
 )
 _TRIGGERS: Final = re.compile(r"[%\\&\u200b-\u200d\u2060\ufeff\u00ad]|=40|=2B|=2E")
+_BAD_BYTE: Final = re.compile(r"\\x[89a-fA-F][0-9a-fA-F]")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " ", "v": " "}
 _FORM: Final = re.compile(r"(?<=[?&;])[^\s?&;=]*=[^\s&;]*")
 
@@ -50,6 +51,8 @@ def views(text: str) -> list[View]:
             decoded = _decode(view)
             if decoded is None:
                 break
+            if _BAD_BYTE.search(view.text) is not None:  # text with a byte that is none: see it without that byte, too
+                found.append(_decode(view, without_bytes=True) or view)
             view = decoded
             found.append(view)
     if "+" in view.text and "=" in view.text:
@@ -62,13 +65,13 @@ def views(text: str) -> list[View]:
     return found
 
 
-def _decode(view: View) -> View | None:
+def _decode(view: View, *, without_bytes: bool = False) -> View | None:
     pieces: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
     text, done, changed = view.text, 0, False
     for match in _ENCODED.finditer(text):
-        decoded = _decoded(match)
+        decoded = [] if without_bytes and _BAD_BYTE.fullmatch(match[0]) else _decoded(match)
         if decoded is None:
             continue
         changed = True

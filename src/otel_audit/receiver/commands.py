@@ -17,6 +17,7 @@ import click
 
 from otel_audit.errors import ConfigError
 from otel_audit.receiver import children
+from otel_audit.receiver.logs import MaskingFormatter
 
 _LOOPBACK: Final = "127.0.0.1"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -170,7 +171,9 @@ def dashboard_command(arguments: list[str]) -> list[str]:
 
 
 def _run(settings: dict[str, Any], *, dashboard_port: int | None, with_demo: bool) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     if settings["host"] not in {_LOOPBACK, "localhost", "::1"}:
         click.echo(f"Note: OTLP is received on {settings['host']} from whoever can reach it.", err=True)
     # The dashboard is started before the engine is loaded into this process (the engine does not survive a fork).

@@ -16,7 +16,8 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from otel_audit.conventions import normalise, wire
-from otel_audit.conventions.record import Record, Source, identity, read_log, read_resource, read_scope, read_span
+from otel_audit.conventions.record import Record, identity, read_log, read_span
+from otel_audit.conventions.source import Source, read_resource, read_scope
 from otel_audit.errors import RejectedBatch
 from otel_audit.model import AuditEvent, EventType, RecordKind
 

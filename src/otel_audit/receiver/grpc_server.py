@@ -94,7 +94,7 @@ def _unary(method: Callable[[bytes, float], bytes]) -> grpc.RpcMethodHandler[byt
         except Exception as exc:  # noqa: BLE001 - see below
             # Exporters drop data on INTERNAL: a defect of ours must not cost the producer its spans.
             _LOG.exception("an export request failed")
-            _abort_retryable(context, f"the receiver failed: {exc!r}")
+            _abort_retryable(context, f"the receiver failed ({type(exc).__name__}); its log says where. Retry")
         raise AssertionError("abort raises")
 
     return grpc.unary_unary_rpc_method_handler(handle)

@@ -7,7 +7,7 @@ schema, and an event without its rules can't be prepared. Nothing is skipped bec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from otel_audit.ledger.schema import EVENT_COLUMNS, ColumnType
@@ -17,10 +17,12 @@ from otel_audit.privacy.policy import CapturePolicy, Mode, stricter
 from otel_audit.privacy.redactor import Redactor
 from otel_audit.semconv import AUDIT_CAPTURE_POLICY
 
+_GIVEN_ID: Final = "record:"
 _MARKER: Final = "content:"  # docs/design/normalising.md
 _LABEL: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}")
-_REMEMBERED_SERVICES: Final = 256
 _REMEMBERED_MAPS: Final = 256
+_REMEMBERED_PAIRS: Final = 1 << 14
+_SHORT: Final = 256  # characters of what is remembered
 
 # Columns that hold a word of the receiver's own, never one of a producer's.
 OWN_WORDS: Final = {
@@ -62,6 +64,10 @@ IDS: Final = frozenset(
     if column.type in _TEXTUAL | {ColumnType.STRINGS}
     and column.name not in NAMES | JSON_COLUMNS | OWN_WORDS.keys() | HEX_IDS.keys()
 )
+# Left as they are: numbers and flags, and the receiver's own words.
+_LEFT: Final = {column.name for column in EVENT_COLUMNS if column.type not in _TEXTUAL} - MAPS - {
+    column.name for column in EVENT_COLUMNS if column.type is ColumnType.STRINGS
+} | OWN_WORDS.keys()
 _OWN_NUMBERS: Final = re.compile(r"kind|flags|severity_number|status_code|absent_\w+|\w*_order|\w*_count|\w*unix_nano")
 _PLACE: Final = re.compile(r"(?:(?:resource_|scope_)?attributes|span_events\.\d+|links\.\d+)\.")
 _REPEAT: Final = re.compile(r"#\d+$")
@@ -85,10 +91,11 @@ class Masking:
 
     def __init__(self, policy: CapturePolicy, keys: PseudonymKeys) -> None:
         self.policy = policy
-        self._keys = keys
         self._is_full = policy.rules.mode is Mode.FULL and not policy.rules.attributes and not policy.services
-        # By service; a flood of made-up services starts it afresh.
-        self._services: dict[str, _ServiceMasking] = {}
+        self._default = _ServiceMasking(Redactor(policy, keys))
+        self._services = {
+            service: _ServiceMasking(Redactor(policy, keys, service=service)) for service in policy.services
+        }
 
     def __call__(self, event: AuditEvent) -> AuditEvent:
         """The event as the policy lets it be stored; ``event`` itself is left as it is."""
@@ -96,13 +103,7 @@ class Masking:
         label = self._label(columns)
         if self._is_full:
             return AuditEvent({**columns, "capture_policy": label}, event.content)
-        service = columns.get("service", "")
-        masking = self._services.get(service)
-        if masking is None:
-            if len(self._services) >= _REMEMBERED_SERVICES:
-                self._services.clear()
-            masking = self._services[service] = _ServiceMasking(Redactor(self.policy, self._keys, service=service))
-        masked = masking.apply(event)
+        masked = self._services.get(columns.get("service", ""), self._default).apply(event)
         masked.columns["capture_policy"] = label
         return masked
 
@@ -119,47 +120,53 @@ class _ServiceMasking:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        rules: dict[str, Callable[[Any, Mapping[str, str]], Any]] = {}
+        # By column: what is known already, and how to find out what is not. Shared by the columns of a kind.
+        self._plain: dict[str, tuple[dict[str, str], Callable[[str], str]]] = {
+            **dict.fromkeys(NAMES, (redactor.known_names, redactor.name)),
+            **dict.fromkeys(IDS, (redactor.known_ids, redactor.identifier)),
+        }
         for column in EVENT_COLUMNS:
-            rule = self._rule(column.name, column.type)
-            if rule is not None:
-                rules[column.name] = rule
-        self._rules = rules
-        # By identity of the list: the records of one resource share its map. The list is kept so that its id stays its own.
+            if column.type not in _TEXTUAL or column.name == "event_id":
+                self._plain.pop(column.name, None)
+        # By map column and pair: most attributes repeat from record to record.
+        self._pairs: dict[str, dict[tuple[str, str], tuple[str, str]]] = {name: {} for name in MAPS}
+        # By identity: the records of one resource share its maps. A list is kept so that its id stays its own.
         self._shared: dict[int, tuple[Pairs, Pairs]] = {}
 
     def apply(self, event: AuditEvent) -> AuditEvent:
         """A masked copy."""
         content, markers = self._content(event.content)
-        rules = self._rules
         columns: dict[str, Any] = dict(event.columns)
-        for name, value in columns.items():
-            if value:
-                rule = rules.get(name)
-                if rule is not None:
-                    columns[name] = rule(value, markers)
+        plain = self._plain
+        for name, value in event.columns.items():
+            if not value:
+                continue
+            rule = plain.get(name)
+            if rule is None:
+                if name not in _LEFT:
+                    columns[name] = self._other(name, value, markers)
+                continue
+            known = rule[0].get(value)  # type: ignore[call-overload]  # these columns hold strings
+            if known is None:
+                columns[name] = self._string(value, markers, rule[1])  # type: ignore[arg-type]  # as above
+            elif known:
+                columns[name] = known
         return AuditEvent(columns, content)  # type: ignore[arg-type]  # the columns of `event`, under the same names
 
-    def _rule(self, name: str, kind: ColumnType) -> Callable[[Any, Mapping[str, str]], Any] | None:
+    def _other(self, name: str, value: Any, markers: Mapping[str, str]) -> Any:
         redactor = self._redactor
-        if name in OWN_WORDS or (kind not in _TEXTUAL and kind not in {ColumnType.STRINGS, ColumnType.STRING_MAP}):
-            return None
-        if name in HEX_IDS:
-            size = HEX_IDS[name]
-            return lambda text, markers: text if len(text) == size else self._string(text, markers, redactor.name)
-        if name in JSON_COLUMNS:
-            return lambda text, markers: redactor.typed("", text, markers)
-        if name == "otlp":
-            return self._otlp
-        if kind is ColumnType.STRING_MAP:
-            masked = self._json_value if name in _JSON_MAPS else self._string_value
+        if name in MAPS:
             if name.startswith(("resource", "scope")):
-                return lambda pairs, markers: self._shared_map(pairs, markers, masked)
-            return lambda pairs, markers: self._map(pairs, markers, masked)
+                return self._shared_map(name, value, markers)
+            return self._map(name, value, markers)
+        if name in JSON_COLUMNS:
+            return redactor.typed("", value, markers)
+        if name == "event_id":  # the receiver's own, except where a record brought one
+            return value if not value.startswith(_GIVEN_ID) else redactor.identifier(value)
+        if name in HEX_IDS:
+            return value if len(value) == HEX_IDS[name] else self._string(value, markers, redactor.name)
         mask = redactor.name if name in NAMES else redactor.identifier
-        if kind is ColumnType.STRINGS:
-            return lambda texts, _: [mask(text) for text in texts]
-        return lambda text, markers: self._string(text, markers, mask)
+        return [self._string(text, markers, mask) for text in value]
 
     def _content(self, content: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """Texts under their masked names, and the new name of each old one."""
@@ -193,53 +200,54 @@ class _ServiceMasking:
             return _MARKER + markers[text[len(_MARKER) :]]
         return mask(text)
 
-    def _map(
-        self, pairs: Pairs, markers: Mapping[str, str], masked: Callable[[str, str, Mapping[str, str]], str]
-    ) -> list[tuple[str, str]]:
-        seen: set[str] = set()
-        result = []
-        for key, text in pairs:
-            new = self._string(key, markers, self._redactor.name)
-            if new != key:
-                base, number = new, 1
-                while new in seen:  # two spellings of one value have one token: both entries stay
-                    number += 1
-                    new = f"{base}#{number}"
-                seen.add(new)
-            result.append((new, masked(key, text, markers)))
+    def _map(self, name: str, pairs: Pairs, markers: Mapping[str, str]) -> Pairs:
+        known = self._pairs[name]
+        result = [known.get(pair) or self._pair(name, pair, markers) for pair in pairs]
+        if result != pairs and len({key for key, _ in result}) != len(result):
+            result = list(_distinct(result))
         return result
 
-    def _shared_map(
-        self, pairs: Pairs, markers: Mapping[str, str], masked: Callable[[str, str, Mapping[str, str]], str]
-    ) -> Pairs:
+    def _pair(self, name: str, pair: tuple[str, str], markers: Mapping[str, str]) -> tuple[str, str]:
+        key, text = pair
+        redactor = self._redactor
+        new_key = self._string(key, markers, redactor.name)
+        if name == "otlp" and _OWN_NUMBERS.fullmatch(key):
+            masked = text
+        elif text.startswith(_MARKER) and text[len(_MARKER) :] in markers:
+            masked = _MARKER + markers[text[len(_MARKER) :]]
+        elif name in _JSON_MAPS or (name == "otlp" and text[:1] in {"[", "{", '"'}):
+            masked = redactor.typed(key, text, markers)
+        elif name == "otlp":
+            masked = redactor.name(text)
+        else:
+            masked = redactor.value(key, text)
+        new = pair if masked == text and new_key == key else (new_key, masked)
+        # Markers are remembered only where they stay: what a text is called in one event says nothing of the next.
+        if len(key) + len(text) <= _SHORT and (new is pair or _MARKER not in text):
+            known = self._pairs[name]
+            if len(known) >= _REMEMBERED_PAIRS:
+                known.clear()
+            known[pair] = new
+        return new
+
+    def _shared_map(self, name: str, pairs: Pairs, markers: Mapping[str, str]) -> Pairs:
         known = self._shared.get(id(pairs))
         if known is not None and known[0] is pairs:
             return known[1]
-        result = self._map(pairs, markers, masked)
+        result = self._map(name, pairs, markers)
         if len(self._shared) >= _REMEMBERED_MAPS:
             self._shared.clear()
         self._shared[id(pairs)] = (pairs, result)
         return result
 
-    def _string_value(self, key: str, text: str, markers: Mapping[str, str]) -> str:
-        if text.startswith(_MARKER) and text[len(_MARKER) :] in markers:
-            return _MARKER + markers[text[len(_MARKER) :]]
-        value: str = self._redactor.value(key, text)
-        return value
 
-    def _json_value(self, key: str, text: str, markers: Mapping[str, str]) -> str:
-        return self._redactor.typed(key, text, markers)
-
-    def _otlp(self, pairs: Sequence[tuple[str, str]], markers: Mapping[str, str]) -> list[tuple[str, str]]:
-        """The names are the receiver's own; of the values, those that are no number of OTLP's are texts."""
-        return [
-            (
-                name,
-                text
-                if _OWN_NUMBERS.fullmatch(name)
-                else self._redactor.typed("", text, markers)
-                if text[:1] in {"[", "{", '"'}
-                else self._string(text, markers, self._redactor.name),
-            )
-            for name, text in pairs
-        ]
+def _distinct(pairs: Pairs) -> Iterator[tuple[str, str]]:
+    """Pairs whose keys differ: two spellings of one value have one token, and both entries stay."""
+    seen: set[str] = set()
+    for key, text in pairs:
+        new, number = key, 1
+        while new in seen:
+            number += 1
+            new = f"{key}#{number}"
+        seen.add(new)
+        yield new, text

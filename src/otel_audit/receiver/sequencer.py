@@ -214,7 +214,9 @@ class Sequencer:
         except Exception as exc:  # noqa: BLE001 - whatever the driver raises, the producers keep their data
             _LOG.warning("the store did not take a group of %d submissions: %s", len(submissions), exc)
             for submission in submissions:
-                self._fail(submission, StoreUnavailable(f"the store did not take the events: {exc}"))
+                self._fail(
+                    submission, StoreUnavailable(f"the store did not take the events ({type(exc).__name__}); retry")
+                )
             self._reconcile()
             self._remember(group)
         else:

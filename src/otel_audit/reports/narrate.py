@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, Final
 
 from otel_audit.model import EventType
+from otel_audit.reports import reviews
 from otel_audit.reports.linked_calls import repeats
 from otel_audit.semconv import AUDIT_ACTION, AUDIT_LOSS_COUNT, AUDIT_LOSS_REASON, AUDIT_TARGET_ID
 
@@ -89,12 +90,16 @@ def _tool_call(row: Row) -> str:
 
 
 def _review(row: Row) -> str:
+    return f"{_decided(row)}{_brackets(*reviews.notes(row))}"
+
+
+def _decided(row: Row) -> str:
     decision = row.get("decision", "")
     said = _DECISIONS.get(decision) or (f"decided “{decision}”" if decision else "reviewed the AI draft")
     against = (
         ", against the AI's proposal" if row.get("is_override") and decision not in ("rejected", "modified") else ""
     )
-    return f"{_person(row)} {said}{against}"
+    return f"{_person(row)} {said}{against}{_brackets(reviews.abandon_reason(row))}"
 
 
 def _escalation(row: Row) -> str:
@@ -107,6 +112,10 @@ def _escalation(row: Row) -> str:
 def _resolution(row: Row) -> str:
     outcome = _words(row.get("resolution") or row.get("decision") or "")
     return f"{_person(row)} resolved the task{f': {outcome}' if outcome else ''}"
+
+
+def _resolved(row: Row) -> str:
+    return headline(row).replace(" resolved the task: ", " resolved it as ")
 
 
 def _evaluation(row: Row) -> str:
@@ -124,6 +133,8 @@ def _evaluation(row: Row) -> str:
 
 def _task_created(row: Row) -> str:
     kind = row.get("task_kind", "")
+    if reviews.is_reopening(row):
+        return f"{_person(row)} opened the task again"
     return f"task {row.get('task_id') or 'without an id'} was created{_brackets(_words(kind))}"
 
 
@@ -197,9 +208,12 @@ def verdict(rows: Sequence[Row]) -> str:
     if not rows:
         return "Nothing is recorded for this task."
     steps = [step for step in (_ai_step(rows), *_human_steps(rows)) if step]
-    resolutions = [row for row in rows if row.get("event_type") == EventType.RESOLUTION]
+    current = reviews.since_reopened(rows)
+    resolutions = [row for row in current if row.get("event_type") == EventType.RESOLUTION]
     if resolutions:
-        steps.append(headline(resolutions[-1]).replace(" resolved the task: ", " resolved it as "))
+        steps.append(_resolved(resolutions[-1]))
+    elif current is not rows:
+        steps.append("no resolution is recorded since")
     elif any(row.get("event_type") in (EventType.REVIEW, EventType.ESCALATION) for row in rows):
         steps.append("no resolution is recorded")
     else:
@@ -229,12 +243,16 @@ def _ai_step(rows: Sequence[Row]) -> str:
 
 
 def _human_steps(rows: Sequence[Row]) -> Iterable[str]:
-    for row in rows:
+    final = reviews.since_reopened(rows)
+    for place, row in enumerate(rows):
         if row.get("event_type") == EventType.REVIEW:
             active = duration_words(row.get("active_seconds"))
-            yield headline(row) + (f" after {active}" if active else "")
-        elif row.get("event_type") == EventType.ESCALATION:
+            standing = reviews.standing(row, rows[:place])
+            yield _decided(row) + (f" {standing}" if standing else "") + (f" after {active}" if active else "")
+        elif row.get("event_type") == EventType.ESCALATION or reviews.is_reopening(row):
             yield headline(row)
+        elif row.get("event_type") == EventType.RESOLUTION and place < len(rows) - len(final):  # before it was reopened
+            yield _resolved(row)
 
 
 def plain_text(content: str) -> str:

@@ -16,6 +16,8 @@ _Key = tuple[str, int]
 
 # What a GenAI log record may carry for the AI call of its span.
 _GENAI_TEXTS: Final = frozenset({"input", "output", "system_instructions", "tool_definitions", "context"})
+# These put some texts in the log record alone though the span has input and output: OpenLIT the tools.
+_SPLIT: Final = frozenset({"openlit"})
 _SEQS_AT_ONCE: Final = 2048  # they travel in the request's URL, which servers limit
 _TRACES_AT_ONCE: Final = 500
 
@@ -29,6 +31,7 @@ class EntryKey(NamedTuple):
     trace_id: str
     span_id: str
     commitments: dict[str, bytes]
+    convention: str = ""
 
 
 @dataclass(slots=True)
@@ -112,7 +115,7 @@ def _lacks_texts(entry: EntryKey) -> bool:
     return (
         entry.event_type == EventType.AI_CALL
         and entry.span_id != ""
-        and not {"input", "output"} <= entry.commitments.keys()
+        and (entry.convention in _SPLIT or not {"input", "output"} <= entry.commitments.keys())
     )
 
 

@@ -175,7 +175,10 @@ class Reader:
         return [StoredCheckpoint(**row) for row in rows]
 
     def unrecognised(self, limit: int = 100) -> dict[str, int]:
-        """Entries that look like GenAI but that no convention recognised, by instrumentation scope."""
+        """Entries that look like GenAI but that no convention recognised, by instrumentation scope.
+
+        Beyond ``limit`` scopes the rest is counted together, as ``other scopes``.
+        """
         return {row["scope_name"]: row["events"] for row in self._rows(sql("reader_unrecognised"), {"limit": limit})}
 
     def _keys(self, where: Filter, limit: int | None) -> Iterator[list[tuple[str, int]]]:
@@ -230,7 +233,13 @@ class Reader:
 
 def _entry_key(row: Row) -> EntryKey:
     return EntryKey(
-        row["origin"], row["seq"], row["event_type"], row["trace_id"], row["span_id"], commitments=row["content"]
+        row["origin"],
+        row["seq"],
+        row["event_type"],
+        row["trace_id"],
+        row["span_id"],
+        commitments=row["content"],
+        convention=row["convention"],
     )
 
 

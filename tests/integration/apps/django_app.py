@@ -1,15 +1,11 @@
-"""A Django view that asks the model; served by gunicorn as ``tests.integration.apps.django_app:application``."""
+"""A Django view that asks the model; served as ``tests.integration.apps.django_app:application``."""
 
 import os
 
-import django
 import openai
-from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
-
-settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="test", MIDDLEWARE=[])
 
 
 def score(request: HttpRequest, loan: str) -> HttpResponse:
@@ -20,5 +16,4 @@ def score(request: HttpRequest, loan: str) -> HttpResponse:
 
 
 urlpatterns = [path("score/<str:loan>", score)]
-django.setup()
 application = get_wsgi_application()

@@ -25,9 +25,14 @@
     var decided = false;
     var channel = ticket && global.BroadcastChannel ? new BroadcastChannel("otel-audit-review " + ticket) : null;
 
-    function mark() { // what lies between the last sign of life and this moment
-      var moment = now(), gap = moment - last;
-      if (counting && gap <= idleAfter) active += gap;
+    function activeUntil(moment) { // with what lies between the last sign of life and this moment
+      var gap = moment - last;
+      return active + (counting && gap <= idleAfter ? gap : 0);
+    }
+
+    function mark() {
+      var moment = now();
+      active = activeUntil(moment);
       last = moment;
     }
 
@@ -42,11 +47,11 @@
 
     function visibility() { if (document.hidden) stop(); else sign(); }
 
-    function seconds() {
-      if (counting) mark();
+    function seconds() { // asking is no sign of life
+      var moment = now();
       // Rounded down: both together are never more than the time that passed.
-      var activeMs = Math.floor(active);
-      var idleMs = Math.max(0, Math.floor(now() - begun) - activeMs);
+      var activeMs = Math.floor(activeUntil(moment));
+      var idleMs = Math.max(0, Math.floor(moment - begun) - activeMs);
       return { active_seconds: activeMs / 1000, idle_seconds: idleMs / 1000 };
     }
 
