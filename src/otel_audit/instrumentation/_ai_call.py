@@ -25,6 +25,7 @@ from otel_audit.instrumentation._context import ContextScope, context_attributes
 from otel_audit.instrumentation._decorate import Call, DecoratingScope
 from otel_audit.instrumentation._emitter import Emitter
 from otel_audit.instrumentation._faults import guard, note
+from otel_audit.instrumentation._losses import TRACER_NAME, package_version
 from otel_audit.model import EventType
 from otel_audit.semconv import (
     AUDIT_CONFIDENCE,
@@ -282,9 +283,8 @@ class AiCalls(Emitter):
 
     def start_call(self, name: str, attributes: Mapping[str, AttributeValue], ctx: Context) -> trace.Span:
         """Start the span of an AI call. The caller ends it."""
-        span = self._tracer.start_span(
-            text(name), ctx, kind=SpanKind.CLIENT, attributes=attributes, start_time=self.now()
-        )
+        tracer = trace.get_tracer(TRACER_NAME, package_version(), tracer_provider=self._provider)
+        span = tracer.start_span(text(name), ctx, kind=SpanKind.CLIENT, attributes=attributes, start_time=self.now())
         if not span.is_recording():
             note(
                 "ai_call",

@@ -31,8 +31,8 @@ from opentelemetry.util.types import AttributeValue
 from otel_audit.instrumentation._ai_call import confidence_path, current_ai_span, last_call
 from otel_audit.instrumentation._answers import GIVEN, Token, confidence_attributes, format_logprobs, tokens_of
 from otel_audit.instrumentation._context import context_attributes, text
-from otel_audit.instrumentation._emitter import TRACER_NAME
 from otel_audit.instrumentation._faults import guard, note
+from otel_audit.instrumentation._losses import TRACER_NAME, package_version
 from otel_audit.instrumentation._processor import held_texts
 from otel_audit.instrumentation._setup import is_installed
 from otel_audit.semconv import (
@@ -156,7 +156,7 @@ def _record(ctx: Context, request_id: str, response_id: str, attributes: Mapping
         found[AUDIT_RESPONSE_ID] = response_id
     if not is_installed() and os.environ.get(_CAPTURE, "").upper() not in {"SPAN_ONLY", "SPAN_AND_EVENT"}:
         found.pop(AUDIT_LOGPROBS, None)
-    tracer = trace.get_tracer(TRACER_NAME, tracer_provider=ClientExtrasInstrumentor.tracer_provider)
+    tracer = trace.get_tracer(TRACER_NAME, package_version(), tracer_provider=ClientExtrasInstrumentor.tracer_provider)
     span = tracer.start_span(EXTRAS, ctx, attributes=found)
     last_call.set((span.get_span_context(), response_id))
     span.end()
