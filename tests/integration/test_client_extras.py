@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from otel_audit.instrumentation._clients import EXTRAS, ClientExtrasInstrumentor
 from otel_audit.instrumentation._processor import AuditSpanProcessor
 from tests.integration.client_calls import ASKED, CALLS, MODEL
 from tests.integration.fake_provider import ANSWER, FakeProvider, expected_confidence, logprobs, tokens
+from tests.integration.otlp_collector import Collector
 
 CLAUDE = "claude-sonnet-5"
 ROOT = Path(__file__).parents[2]
@@ -276,3 +278,55 @@ def test_documents_given_to_a_call_are_on_its_record(genai: Watched):
     refs = json.loads(first[semconv.AUDIT_CONTEXT_REFS])
     assert refs == [{"ref": "doc:4711"}, {"ref": "https://kb.example/a#p3", "score": 0.8}]
     assert semconv.AUDIT_CONTEXT_REFS not in second
+
+
+APP = """
+import json, os, sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+mine, kept = TracerProvider(), InMemorySpanExporter()
+mine.add_span_processor(SimpleSpanProcessor(kept))
+trace.set_tracer_provider(mine)
+import otel_audit as audit
+audit.configure(endpoint=sys.argv[1])
+import openai
+from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
+OpenAIInstrumentor().instrument()
+client = openai.OpenAI(base_url=sys.argv[2], api_key="test")
+with audit.task("loan-1"), audit.context("doc:1"):
+    client.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "?"}], logprobs=True)
+    audit.confidence(0.5)
+assert audit.flush(20), audit.error_counts()
+print(json.dumps([sorted(span.attributes) for span in kept.get_finished_spans() if span.name.startswith("chat")]))
+"""
+
+
+def test_tokens_travel_in_our_copy_alone():
+    """With configure() and no content captured, our copy of the call has its tokens, and the application's has none."""
+    with Collector() as collector, FakeProvider(answer="Write to jane.roe@example.com today") as models:
+        done = subprocess.run(
+            [sys.executable, "-c", APP, collector.endpoint, models.openai_url],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={**os.environ, "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "NO_CONTENT"},
+        )
+        assert done.returncode == 0, done.stderr
+        spans = {span.name.partition(" ")[0]: span for span in collector.spans}
+    (own,) = json.loads(done.stdout)
+    assert semconv.AUDIT_LOGPROBS not in own
+    told = spans["chat"].attributes
+    assert told[semconv.AUDIT_PROVIDER_REQUEST_ID] == models.calls[0].request_id
+    assert json.loads(told[semconv.AUDIT_CONTEXT_REFS]) == [{"ref": "doc:1"}]
+    (choice,) = json.loads(told[semconv.AUDIT_LOGPROBS])
+    assert [item["logprob"] for item in choice["content"]] == [
+        item["logprob"] for item in logprobs("Write to jane.roe@example.com today")
+    ]
+    assert "jane.roe" not in told[semconv.AUDIT_LOGPROBS]
+    evaluation = spans["evaluation"]
+    assert evaluation.attributes[semconv.AUDIT_CONFIDENCE] == 0.5
+    assert evaluation.attributes[semconv.AUDIT_TASK_ID] == "loan-1"
+    assert evaluation.parent_span_id == spans["chat"].span_id
