@@ -13,6 +13,7 @@ _NO_DIGITS: Final = bytes(set(range(256)) - set(b"0123456789"))
 _LEAST_DIGITS: Final = 4  # 1.1.1.1
 # What only encodings are written with; in front of digits or an @ that nobody sees until it is decoded.
 _ENCODINGS: Final = (b"@", b"=40", b"\\u", b"\\x", b"&#", b"&co", b"::")
+_TOKENS: Final = b"logprob"  # a text in pieces: see token_lists.py
 _IPV6: Final = re.compile(rb":[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:")
 _IPV6_COLONS: Final = 6
 _PERCENT: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
@@ -47,6 +48,8 @@ def is_suspicious(text: str) -> bool:
     if len(raw) < _SHORTEST:
         return False
     if len(raw.translate(None, _NO_DIGITS)) >= _LEAST_DIGITS and _NUMBER.search(text) is not None:
+        return True
+    if _TOKENS in raw and raw[:1] in b"{[":
         return True
     for sign in _ENCODINGS:
         if sign in raw:
