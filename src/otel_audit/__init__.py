@@ -25,7 +25,10 @@ None of these functions raises into the application unless it was asked to (a st
 from otel_audit.instrumentation import (
     Ticket,
     abandon_review,
+    ai_call,
+    confidence,
     configure,
+    context,
     current_review,
     error_counts,
     escalate,
@@ -44,7 +47,10 @@ from otel_audit.instrumentation import (
 __all__ = [
     "Ticket",
     "abandon_review",
+    "ai_call",
+    "confidence",
     "configure",
+    "context",
     "current_review",
     "error_counts",
     "escalate",

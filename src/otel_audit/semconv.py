@@ -93,6 +93,12 @@ AUDIT_REQUEST_ID: Final = "audit.request.id"
 """Request id of the calling application. (string)"""
 AUDIT_PROVIDER_REQUEST_ID: Final = "audit.provider.request.id"
 """Request id given by the AI provider. (string)"""
+AUDIT_RESPONSE_ID: Final = "audit.response.id"
+"""Response id given by the AI provider, on a record beside the AI call's own. (string)"""
+AUDIT_LOGPROBS: Final = "audit.logprobs"
+"""Log probabilities of tokens: JSON, an object per choice. Kept as erasable content. (string)"""
+AUDIT_CONTEXT_REFS: Final = "audit.context.refs"
+"""Documents the model was given: JSON list of {ref, score, hash}. Erasable content. (string)"""
 
 # The audit record itself.
 AUDIT_RECORD_ID: Final = "audit.record.id"

@@ -169,6 +169,8 @@ def test_the_how_to_runs_as_written() -> None:
         "escalation",
         "resolution",
         "task.reopened",
+        "chat risk-7b",
+        "classify spam-filter",
         "access",
     ]
     decisions = [span.attributes[semconv.AUDIT_REVIEW_DECISION] for span in spans if span.name == "review"]

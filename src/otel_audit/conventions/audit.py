@@ -34,6 +34,7 @@ TABLE: Final[Table] = {
     semconv.AUDIT_PROMPT_VERSION: ("prompt_version", name),
     semconv.AUDIT_REQUEST_ID: ("request_id", name),
     semconv.AUDIT_PROVIDER_REQUEST_ID: ("provider_request_id", name),
+    semconv.AUDIT_RESPONSE_ID: ("response_id", name),
     semconv.AUDIT_RETENTION_CLASS: ("retention_class", name),
 }
 
@@ -45,6 +46,8 @@ _CONTENT: Final = (
     ("diff", semconv.AUDIT_CHANGE_DIFF),
     ("patch", semconv.AUDIT_CHANGE_PATCH),
     ("filter", semconv.AUDIT_FILTER),
+    ("logprobs", semconv.AUDIT_LOGPROBS),
+    ("context", semconv.AUDIT_CONTEXT_REFS),
 )
 
 _CONTENT_KEYS: Final = frozenset(key for _, key in _CONTENT)

@@ -19,6 +19,9 @@ _default: Final = Recorder()
 configure = _default.configure
 task = _default.task
 prompt = _default.prompt
+ai_call = _default.ai_call
+confidence = _default.confidence
+context = _default.context
 review = _default.review
 current_review = _default.current_review
 start_review = _default.start_review
@@ -35,7 +38,10 @@ __all__ = [
     "Review",
     "Ticket",
     "abandon_review",
+    "ai_call",
+    "confidence",
     "configure",
+    "context",
     "current_review",
     "error_counts",
     "escalate",

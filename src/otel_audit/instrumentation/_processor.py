@@ -14,12 +14,13 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcesso
 from opentelemetry.trace import get_current_span
 
 from otel_audit.errors import SpoolFull
+from otel_audit.instrumentation._ai_call import context_refs
 from otel_audit.instrumentation._context import context_attributes
 from otel_audit.instrumentation._delivery import Delivery
 from otel_audit.instrumentation._encoding import Encoder
 from otel_audit.instrumentation._faults import guard, note
 from otel_audit.instrumentation._losses import LossItems
-from otel_audit.semconv import AUDIT_SPAN_RECORDED
+from otel_audit.semconv import AUDIT_CONTEXT_REFS, AUDIT_SPAN_RECORDED
 
 # Names by which GenAI conventions are known: see the receiver's conventions.
 _PREFIXES: Final = (
@@ -107,8 +108,10 @@ class AuditSpanProcessor(SpanProcessor):
         """Set what the context knows and the span does not say itself."""
         with guard("span_processor"):
             found = context_attributes(parent_context)
+            present = span.attributes or {}
+            if (refs := context_refs(parent_context)) and not any(key.startswith("http.") for key in present):
+                found[AUDIT_CONTEXT_REFS] = refs  # on whatever may be the AI call's span
             if found:
-                present = span.attributes or {}
                 for key, value in found.items():
                     if key not in present:
                         span.set_attribute(key, value)

@@ -12,6 +12,8 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.util.types import AttributeValue
 
+from otel_audit.instrumentation._ai_call import PATH_VARIABLE, AiCalls
+from otel_audit.instrumentation._clients import ClientExtrasInstrumentor
 from otel_audit.instrumentation._context import text
 from otel_audit.instrumentation._emitter import USER
 from otel_audit.instrumentation._faults import guard
@@ -33,7 +35,7 @@ from otel_audit.semconv import (
 )
 
 
-class Recorder(Tasks, Reviews):
+class Recorder(Tasks, Reviews, AiCalls):
     """Records audit events of one service. The functions of ``otel_audit`` are methods of one such object.
 
     ``clock`` gives nanoseconds since 1970 and ``ids`` an identity for each review. Without a tracer
@@ -60,6 +62,7 @@ class Recorder(Tasks, Reviews):
         clock: Callable[[], int] | None = None,
         rationale_codes: CodeList | None = None,
         strict_rationale_codes: bool = False,
+        confidence_path: str | None = None,
     ) -> None:
         """Make the process ready to record. Call it once at start; calling it again changes only what is given.
 
@@ -76,11 +79,17 @@ class Recorder(Tasks, Reviews):
         ``rationale_codes`` is your own list of reasons: codes, code and meaning, or the path of a TOML or JSON file;
         by default the file that ``OTEL_AUDIT_RATIONALE_CODES`` names, where it does. A code that is not in it is
         recorded, marked and counted; with ``strict_rationale_codes`` it raises UnknownRationaleCode instead.
+
+        ``confidence_path`` is where structured answers of your AI calls have their confidence, a JSON pointer
+        (``/assessment/confidence``) or dotted; by default what ``OTEL_AUDIT_CONFIDENCE_PATH`` says.
         """
         with guard("rationale_codes"):
             given = rationale_codes or os.environ.get(CODES_VARIABLE) or None
             if given is not None:
                 self.codes = RationaleCodes.of(given, strict=strict_rationale_codes)
+        if confidence_path is not None:
+            os.environ[PATH_VARIABLE] = confidence_path
+        ClientExtrasInstrumentor().instrument(tracer_provider=tracer_provider)
         with guard("configure"):
             if clock is not None:
                 self._clock = clock

@@ -6,6 +6,7 @@ from typing import Final
 
 from opentelemetry.util.types import AttributeValue
 
+from otel_audit.instrumentation._ai_call import with_confidence_path
 from otel_audit.instrumentation._context import Task, current_task, text, with_prompt, with_task
 from otel_audit.instrumentation._decorate import Call, DecoratingScope, Source
 from otel_audit.instrumentation._emitter import USER, Emitter, actor
@@ -56,17 +57,19 @@ class PromptScope(DecoratingScope[None]):
 
     _operation = "prompt"
 
-    def __init__(self, name: str, prompt_version: str) -> None:
+    def __init__(self, name: str, prompt_version: str, confidence_path: str = "") -> None:
         self._prompt = (name, prompt_version)
+        self._confidence_path = confidence_path
 
     def _open(self) -> None:
-        self._attach(with_prompt(*self._prompt))
+        ctx = with_prompt(*self._prompt)
+        self._attach(with_confidence_path(self._confidence_path, ctx) if self._confidence_path else ctx)
 
     def _entered(self) -> None:
         return None
 
     def _for_call(self, call: Call) -> PromptScope:  # noqa: ARG002 - the same prompt for every call
-        return PromptScope(*self._prompt)
+        return PromptScope(*self._prompt, self._confidence_path)
 
 
 class Tasks(Emitter):
@@ -96,12 +99,12 @@ class Tasks(Emitter):
             self, Task(text(task_id), text(kind or ""), text(subject_ref or "")), join=join, id_from=id_from
         )
 
-    def prompt(self, name: str, version: str = "") -> PromptScope:
+    def prompt(self, name: str, version: str = "", *, confidence_path: str = "") -> PromptScope:
         """AI calls in the block, or in the decorated function, are made from this prompt template.
 
-        Stays in this process.
+        Its answers have their confidence at ``confidence_path``, as in ``configure``. Stays in this process.
         """
-        return PromptScope(text(name), text(version))
+        return PromptScope(text(name), text(version), confidence_path)
 
     def escalate(
         self,

@@ -14,6 +14,7 @@ _DROPPED: Final = bytes(set(range(256)) - set(b"0123456789" + _SIGNS))
 _LEAST_DIGITS: Final = 4  # 1.1.1.1
 # In front of digits or an @ that nobody sees until it is decoded.
 _ENCODINGS: Final = (b"=40", b"\\u", b"\\x", b"&#", b"&co", b"::")
+_TOKENS: Final = b"logprob"  # a text in pieces: see token_lists.py
 _IPV6: Final = re.compile(rb":[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:")
 _IPV6_COLONS: Final = 6
 _PERCENT: Final = re.compile(rb"%[0-9A-Fa-f]{2}")
@@ -70,6 +71,8 @@ def _is_sign(text: str, raw: bytes, skeleton: bytes) -> bool:
     if b"@" in skeleton:
         return True
     if len(skeleton.translate(None, _SIGNS)) >= _LEAST_DIGITS and _NUMBER.search(text) is not None:
+        return True
+    if _TOKENS in raw and raw[:1] in b"{[":
         return True
     for sign in _ENCODINGS:
         if sign[0] in skeleton and sign in raw:

@@ -15,6 +15,7 @@ from otel_audit.privacy.policy import CapturePolicy, Mode
 from otel_audit.privacy.prefilter import RUN, SEARCH, is_long_run, suspicion
 from otel_audit.privacy.references import write_reference
 from otel_audit.privacy.structure import Blobs, walk_json
+from otel_audit.privacy.token_lists import mask_tokens
 from otel_audit.privacy.views import views
 
 TOKEN: Final = re.compile(r"\[[a-z][a-z0-9_]{0,31}:k[0-9a-f]{6}:[a-f][0-9a-f]{18}[a-f]\]")
@@ -157,6 +158,9 @@ class Redactor:
                 return value
             return dict(_distinct(items))
         if isinstance(value, list | tuple):
+            tokens = mask_tokens(value, lambda item: item if isinstance(item, Mapping) else None, self._redact)
+            if tokens is not None:
+                return tokens
             parts = [self._walk(key, item) for item in value]
             if all(new is old for new, old in zip(parts, value, strict=True)):
                 return value

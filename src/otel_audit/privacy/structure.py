@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+from otel_audit.privacy.token_lists import mask_tokens
+
 _DATA_URI: Final = re.compile(
     r"data:([a-z]+/[a-z0-9.+-]+)?((?:;[a-z0-9=_-]+)*);base64,([A-Za-z0-9+/_=%\s-]*[A-Za-z0-9+/_=-])", re.IGNORECASE
 )
@@ -84,9 +86,22 @@ def _walk(key: str, value: Any, walker: Walker, markers: Mapping[str, str]) -> A
     if type(value) is Object:
         return _walk_object(value, walker, markers)
     if isinstance(value, list):
+        tokens = mask_tokens(value, _fields, lambda text: walker.string(text, ""))
+        if tokens is not None:
+            return _objects(tokens)
         parts = [_walk(key, item, walker, markers) for item in value]
         return value if all(new is old for new, old in zip(parts, value, strict=True)) else parts
     return value
+
+
+def _fields(item: Any) -> dict[str, Any] | None:
+    return dict(item) if type(item) is Object else None
+
+
+def _objects(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Object((key, _objects(item)) for key, item in value.items())
+    return [_objects(item) for item in value] if isinstance(value, list) else value
 
 
 def _walk_object(value: Object, walker: Walker, markers: Mapping[str, str]) -> Any:
