@@ -28,6 +28,7 @@ check: $(VENV)/installed-all  ## style, types, import contracts, generated files
 
 bench: $(VENV)/installed-all  ## speed, as ratios against a limit measured in the same run
 	$(BIN)/python bench/run.py
+	$(BIN)/python bench/application.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
