@@ -240,9 +240,14 @@ def test_confidence_is_parsed_from_a_structured_answer(genai: Watched, monkeypat
     monkeypatch.setenv("OTEL_AUDIT_CONFIDENCE_PATH", "assessment.confidence")
     genai.openai.chat.completions.create(**asked)
     genai.openai.chat.completions.create(model=MODEL, messages=ASKED, logprobs=True)  # no structured answer
+    monkeypatch.delenv("OTEL_AUDIT_CONFIDENCE_PATH")
+    genai.recorder.configure(tracer_provider=genai.provider, confidence_path="assessment.confidence")
+    genai.openai.chat.completions.create(**asked)
+    genai.recorder.configure(tracer_provider=genai.provider, confidence_path="")
     told = [dict(span.attributes or {}) for span in genai.spans("chat ")]
     found = [(each[semconv.AUDIT_CONFIDENCE], each[semconv.AUDIT_CONFIDENCE_SOURCE]) for each in told]
     assert found[:3] == [(0.87, "parsed")] * 3
+    assert found[4] == (0.87, "parsed")
     assert found[3] == (pytest.approx(expected_confidence(ANSWER)), "logprobs")
 
 
