@@ -335,3 +335,19 @@ def test_tokens_travel_in_our_copy_alone():
     assert evaluation.attributes[semconv.AUDIT_CONFIDENCE] == 0.5
     assert evaluation.attributes[semconv.AUDIT_TASK_ID] == "loan-1"
     assert evaluation.parent_span_id == spans["chat"].span_id
+
+
+def test_opentelemetrys_own_tools_can_load_it(watched: Watched):
+    """The entry point that the package declares loads as opentelemetry-instrument loads instrumentors."""
+    import tomllib
+    from importlib.metadata import EntryPoint
+
+    from opentelemetry.instrumentation.distro import DefaultDistro
+
+    ClientExtrasInstrumentor().uninstrument()
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    ((name, value),) = declared["opentelemetry_instrumentor"].items()
+    DefaultDistro().load_instrumentor(EntryPoint(name, value, "opentelemetry_instrumentor"), skip_dep_check=True)
+    from openai import _base_client
+
+    assert hasattr(_base_client.SyncAPIClient._process_response, "__otel_audit_original__")
