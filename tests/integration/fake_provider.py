@@ -20,6 +20,7 @@ import argparse
 import itertools
 import json
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class FakeProvider:
 
     def __enter__(self) -> Self:
         self._numbers = itertools.count(1)  # next() of it is atomic in CPython
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
+        self._server = _Server(("127.0.0.1", self.port), _handler(self))
         self._server.daemon_threads = True
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, name="fake provider", daemon=True)
@@ -109,6 +110,13 @@ class FakeProvider:
 
     def new_id(self, prefix: str) -> str:
         return f"{prefix}{next(self._numbers):024x}"
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is none."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _handler(provider: FakeProvider) -> type[BaseHTTPRequestHandler]:

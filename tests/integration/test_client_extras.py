@@ -240,9 +240,14 @@ def test_confidence_is_parsed_from_a_structured_answer(genai: Watched, monkeypat
     monkeypatch.setenv("OTEL_AUDIT_CONFIDENCE_PATH", "assessment.confidence")
     genai.openai.chat.completions.create(**asked)
     genai.openai.chat.completions.create(model=MODEL, messages=ASKED, logprobs=True)  # no structured answer
+    monkeypatch.delenv("OTEL_AUDIT_CONFIDENCE_PATH")
+    genai.recorder.configure(tracer_provider=genai.provider, confidence_path="assessment.confidence")
+    genai.openai.chat.completions.create(**asked)
+    genai.recorder.configure(tracer_provider=genai.provider, confidence_path="")
     told = [dict(span.attributes or {}) for span in genai.spans("chat ")]
     found = [(each[semconv.AUDIT_CONFIDENCE], each[semconv.AUDIT_CONFIDENCE_SOURCE]) for each in told]
     assert found[:3] == [(0.87, "parsed")] * 3
+    assert found[4] == (0.87, "parsed")
     assert found[3] == (pytest.approx(expected_confidence(ANSWER)), "logprobs")
 
 
@@ -330,3 +335,19 @@ def test_tokens_travel_in_our_copy_alone():
     assert evaluation.attributes[semconv.AUDIT_CONFIDENCE] == 0.5
     assert evaluation.attributes[semconv.AUDIT_TASK_ID] == "loan-1"
     assert evaluation.parent_span_id == spans["chat"].span_id
+
+
+def test_opentelemetrys_own_tools_can_load_it(watched: Watched):
+    """The entry point that the package declares loads as opentelemetry-instrument loads instrumentors."""
+    import tomllib
+    from importlib.metadata import EntryPoint
+
+    from opentelemetry.instrumentation.distro import DefaultDistro
+
+    ClientExtrasInstrumentor().uninstrument()
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    ((name, value),) = declared["opentelemetry_instrumentor"].items()
+    DefaultDistro().load_instrumentor(EntryPoint(name, value, "opentelemetry_instrumentor"), skip_dep_check=True)
+    from openai import _base_client
+
+    assert hasattr(_base_client.SyncAPIClient._process_response, "__otel_audit_original__")

@@ -44,6 +44,8 @@ _CALL: Final = context.create_key("otel_audit.ai_call")
 # The newest AI call of a client that we watch, in this thread or task: what a confidence given afterwards is about.
 last_call: ContextVar[tuple[SpanContext, str] | None] = ContextVar("otel_audit_last_call", default=None)
 
+_configured: Final = [""]  # replaced as a whole: safe to read from any thread
+
 Messages: TypeAlias = str | Iterable[Mapping[str, Any]] | Mapping[str, Any]
 Ref: TypeAlias = str | Mapping[str, Any]
 _REQUEST: Final = "gen_ai.request."
@@ -59,9 +61,14 @@ _USAGE: Final = {
 
 
 def confidence_path(ctx: Context | None = None) -> str:
-    """Where structured answers have their confidence: what ``audit.prompt`` says, else the environment."""
+    """Where structured answers have their confidence: as ``audit.prompt`` says, ``configure``, or the environment."""
     said = context.get_value(_PATH, ctx)
-    return said if isinstance(said, str) and said else os.environ.get(PATH_VARIABLE, "").strip()
+    return said if isinstance(said, str) and said else _configured[0] or os.environ.get(PATH_VARIABLE, "").strip()
+
+
+def configure_confidence_path(path: str) -> None:
+    """Set what counts in this process where no prompt says another; empty for the environment's."""
+    _configured[0] = path
 
 
 def with_confidence_path(path: str, ctx: Context | None = None) -> Context:

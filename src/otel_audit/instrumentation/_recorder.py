@@ -12,7 +12,7 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.util.types import AttributeValue
 
-from otel_audit.instrumentation._ai_call import PATH_VARIABLE, AiCalls
+from otel_audit.instrumentation._ai_call import AiCalls, configure_confidence_path
 from otel_audit.instrumentation._clients import ClientExtrasInstrumentor
 from otel_audit.instrumentation._context import text
 from otel_audit.instrumentation._emitter import USER
@@ -88,7 +88,7 @@ class Recorder(Tasks, Reviews, AiCalls):
             if given is not None:
                 self.codes = RationaleCodes.of(given, strict=strict_rationale_codes)
         if confidence_path is not None:
-            os.environ[PATH_VARIABLE] = confidence_path
+            configure_confidence_path(text(confidence_path))
         ClientExtrasInstrumentor().instrument(tracer_provider=tracer_provider)
         with guard("configure"):
             if clock is not None:
