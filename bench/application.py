@@ -81,7 +81,7 @@ def batched(endpoint: str) -> Tracer:
 
 def ours(endpoint: str) -> Tracer:
     """The audit pipeline alone: mask, spool, deliver."""
-    from otel_audit.instrumentation._setup import prepare  # noqa: PLC0415 - after the environment is set
+    from otel_audit.instrumentation.sdk.setup import prepare  # noqa: PLC0415 - after the environment is set
 
     provider = TracerProvider(resource=Resource.create({}))
     prepare(provider, service_name=None, service_version=None, environment=None, endpoint=endpoint)

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from otel_audit.instrumentation._clients import EXTRAS, ClientExtrasInstrumentor
+from otel_audit.instrumentation.ai_calls.clients import EXTRAS, ClientExtrasInstrumentor
 from tests.integration.fake_provider import FakeProvider
 
 ASKED: list[Any] = [{"role": "user", "content": "Is the income enough?"}]

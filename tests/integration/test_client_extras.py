@@ -20,8 +20,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from otel_audit import semconv
 from otel_audit.instrumentation import Recorder, _faults
-from otel_audit.instrumentation._clients import EXTRAS, ClientExtrasInstrumentor
-from otel_audit.instrumentation._processor import AuditSpanProcessor
+from otel_audit.instrumentation.ai_calls.clients import EXTRAS, ClientExtrasInstrumentor
+from otel_audit.instrumentation.sdk.processor import AuditSpanProcessor
 from tests.integration.client_calls import ASKED, CALLS, MODEL
 from tests.integration.fake_provider import ANSWER, FakeProvider, expected_confidence, logprobs, tokens
 from tests.integration.otlp_collector import Collector
@@ -209,7 +209,7 @@ def test_a_client_of_another_shape_is_left_alone(watched: Watched, monkeypatch: 
 
 def test_an_answer_that_we_can_not_read_reaches_the_application(watched: Watched, monkeypatch: pytest.MonkeyPatch):
     """An error of ours while an answer is read is counted, and the application has its answer."""
-    from otel_audit.instrumentation import _clients
+    from otel_audit.instrumentation.ai_calls import clients as _clients
 
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError
@@ -222,7 +222,7 @@ def test_an_answer_that_we_can_not_read_reaches_the_application(watched: Watched
 def test_a_client_that_is_not_used_is_not_loaded():
     """Watching begins when the application imports a client, and not before."""
     code = (
-        "import sys, otel_audit.instrumentation._clients as c; c.ClientExtrasInstrumentor().instrument();"
+        "import sys, otel_audit.instrumentation.ai_calls.clients as c; c.ClientExtrasInstrumentor().instrument();"
         "assert not {'openai', 'anthropic'} & sys.modules.keys(); import openai._base_client as b;"
         "assert hasattr(b.SyncAPIClient._process_response, c._ORIGINAL)"
     )

@@ -21,12 +21,12 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from otel_audit import error_counts
 from otel_audit.errors import SpoolFull
-from otel_audit.instrumentation._delivery import Delivery, OnFull
-from otel_audit.instrumentation._encoding import Encoder
-from otel_audit.instrumentation._losses import LossItems
-from otel_audit.instrumentation._segment import Item
-from otel_audit.instrumentation._spool import Spool
-from otel_audit.instrumentation._transport import Destination, Protocol, connect
+from otel_audit.instrumentation.delivery.delivery import Delivery, OnFull
+from otel_audit.instrumentation.delivery.encoding import Encoder
+from otel_audit.instrumentation.delivery.losses import LossItems
+from otel_audit.instrumentation.delivery.segment import Item
+from otel_audit.instrumentation.delivery.spool import Spool
+from otel_audit.instrumentation.delivery.transport import Destination, Protocol, connect
 from otel_audit.privacy.keys import PseudonymKeys
 from otel_audit.privacy.policy import default_policy
 from otel_audit.privacy.redactor import Redactor

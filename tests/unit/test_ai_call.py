@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otel_audit.instrumentation import Recorder, _faults
-from otel_audit.instrumentation._processor import AuditSpanProcessor
+from otel_audit.instrumentation.sdk.processor import AuditSpanProcessor
 from otel_audit.model import AuditEvent
 from tests.conformance.captures import decode
 

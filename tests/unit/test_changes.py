@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 import otel_audit as audit
 from otel_audit import semconv
 from otel_audit.instrumentation import _faults
-from otel_audit.instrumentation._change import DIFF_LINES, PATCH_CHARACTERS, Change
-from otel_audit.instrumentation._json_patch import json_patch
+from otel_audit.instrumentation.reviews.change import DIFF_LINES, PATCH_CHARACTERS, Change
+from otel_audit.instrumentation.reviews.json_patch import json_patch
 from tests.unit.recording import Recording, typed
 
 BEFORE, AFTER = semconv.AUDIT_CHANGE_BEFORE, semconv.AUDIT_CHANGE_AFTER

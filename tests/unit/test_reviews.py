@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 import otel_audit as audit
 from otel_audit import semconv
 from otel_audit.errors import UnknownRationaleCode
-from otel_audit.instrumentation import Recorder, Ticket, _faults, _review_span
-from otel_audit.instrumentation._active_time import ActiveTime
+from otel_audit.instrumentation import Recorder, Ticket, _faults
+from otel_audit.instrumentation.reviews import span as _review_span
+from otel_audit.instrumentation.reviews.active_time import ActiveTime
 from tests.unit.recording import SECOND, Recording, typed
 
 ACTIVE, IDLE = semconv.AUDIT_REVIEW_ACTIVE_SECONDS, semconv.AUDIT_REVIEW_IDLE_SECONDS

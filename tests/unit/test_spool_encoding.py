@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, Tra
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from otel_audit.instrumentation._encoding import Decoder, Encoder
+from otel_audit.instrumentation.delivery.encoding import Decoder, Encoder
 from otel_audit.privacy.keys import PseudonymKeys
 from otel_audit.privacy.policy import default_policy
 from otel_audit.privacy.redactor import Redactor

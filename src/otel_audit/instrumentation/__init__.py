@@ -10,9 +10,9 @@ from typing import Final
 
 from otel_audit.instrumentation._faults import error_counts
 from otel_audit.instrumentation._recorder import Recorder
-from otel_audit.instrumentation._review import Review
-from otel_audit.instrumentation._review_timer import review_timer_js
-from otel_audit.instrumentation._ticket import Ticket
+from otel_audit.instrumentation.reviews.review import Review
+from otel_audit.instrumentation.reviews.ticket import Ticket
+from otel_audit.instrumentation.reviews.timer import review_timer_js
 
 _default: Final = Recorder()
 

@@ -12,8 +12,8 @@ from opentelemetry.util.types import AttributeValue
 
 from otel_audit.instrumentation._context import context_attributes, text
 from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation._losses import TRACER_NAME, package_version
-from otel_audit.instrumentation._rationale import RationaleCodes
+from otel_audit.instrumentation.delivery.losses import TRACER_NAME, package_version
+from otel_audit.instrumentation.reviews.rationale import RationaleCodes
 from otel_audit.model import EventType
 from otel_audit.semconv import AUDIT_ACTOR_ID, AUDIT_ACTOR_TYPE, AUDIT_EVENT_TYPE, AUDIT_REVIEWER_ID, AUDIT_TASK_ID
 

@@ -12,15 +12,15 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.util.types import AttributeValue
 
-from otel_audit.instrumentation._ai_call import AiCalls, configure_confidence_path
-from otel_audit.instrumentation._clients import ClientExtrasInstrumentor
 from otel_audit.instrumentation._context import text
 from otel_audit.instrumentation._emitter import USER
 from otel_audit.instrumentation._faults import guard
-from otel_audit.instrumentation._rationale import CODES_VARIABLE, CodeList, RationaleCodes
-from otel_audit.instrumentation._reviews import Reviews
-from otel_audit.instrumentation._setup import prepare
 from otel_audit.instrumentation._tasks import Tasks
+from otel_audit.instrumentation.ai_calls.ai_call import AiCalls, configure_confidence_path
+from otel_audit.instrumentation.ai_calls.clients import ClientExtrasInstrumentor
+from otel_audit.instrumentation.reviews.rationale import CODES_VARIABLE, CodeList, RationaleCodes
+from otel_audit.instrumentation.reviews.recording import Reviews
+from otel_audit.instrumentation.sdk.setup import prepare
 from otel_audit.model import EventType
 from otel_audit.semconv import (
     AUDIT_ACTION,

@@ -6,12 +6,12 @@ from typing import Final
 
 from opentelemetry.util.types import AttributeValue
 
-from otel_audit.instrumentation._ai_call import with_confidence_path
 from otel_audit.instrumentation._context import Task, current_task, text, with_prompt, with_task
 from otel_audit.instrumentation._decorate import Call, DecoratingScope, Source
 from otel_audit.instrumentation._emitter import USER, Emitter, actor
 from otel_audit.instrumentation._faults import guard
-from otel_audit.instrumentation._rationale import Codes, listed
+from otel_audit.instrumentation.ai_calls.ai_call import with_confidence_path
+from otel_audit.instrumentation.reviews.rationale import Codes, listed
 from otel_audit.model import EventType
 from otel_audit.semconv import (
     AUDIT_ESCALATION_FROM,

@@ -32,9 +32,9 @@ from opentelemetry.trace import Span
 from otel_audit.errors import ConfigError, SpoolFull
 from otel_audit.instrumentation import configure
 from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation._processor import Pipeline, held_texts, is_relevant
-from otel_audit.instrumentation._sampler import AuditSampler
-from otel_audit.instrumentation._setup import is_installed, pipeline_for
+from otel_audit.instrumentation.sdk.processor import Pipeline, held_texts, is_relevant
+from otel_audit.instrumentation.sdk.sampler import AuditSampler
+from otel_audit.instrumentation.sdk.setup import is_installed, pipeline_for
 
 _SAMPLERS: Final = {
     "always_on": ALWAYS_ON,

@@ -10,18 +10,26 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from opentelemetry import context, trace
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 
-from otel_audit.instrumentation._active_time import ActiveTime
-from otel_audit.instrumentation._change import Change, ChangeFormat
 from otel_audit.instrumentation._context import text
-from otel_audit.instrumentation._decision import ABANDONED, APPROVED, ESCALATED, MODIFIED, REJECTED, Decision, Seconds
 from otel_audit.instrumentation._decorate import Call, DecoratingScope, Source
 from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation._rationale import Codes, listed
-from otel_audit.instrumentation._review_span import ReviewSpan
-from otel_audit.instrumentation._ticket import Ticket
+from otel_audit.instrumentation.reviews.active_time import ActiveTime
+from otel_audit.instrumentation.reviews.change import Change, ChangeFormat
+from otel_audit.instrumentation.reviews.decision import (
+    ABANDONED,
+    APPROVED,
+    ESCALATED,
+    MODIFIED,
+    REJECTED,
+    Decision,
+    Seconds,
+)
+from otel_audit.instrumentation.reviews.rationale import Codes, listed
+from otel_audit.instrumentation.reviews.span import ReviewSpan
+from otel_audit.instrumentation.reviews.ticket import Ticket
 
 if TYPE_CHECKING:
-    from otel_audit.instrumentation._reviews import Opening, Reviews
+    from otel_audit.instrumentation.reviews.recording import Opening, Reviews
 
 _CURRENT: Final = context.create_key("otel_audit.review")
 

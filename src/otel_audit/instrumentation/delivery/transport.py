@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otel_audit.errors import ConfigError
-from otel_audit.instrumentation._encoding import SPAN
+from otel_audit.instrumentation.delivery.encoding import SPAN
 
 _GRPC_METHODS: Final = {
     True: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",

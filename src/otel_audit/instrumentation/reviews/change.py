@@ -13,7 +13,7 @@ from opentelemetry.util.types import AttributeValue
 
 from otel_audit.instrumentation._context import text
 from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation._json_patch import json_patch
+from otel_audit.instrumentation.reviews.json_patch import json_patch
 from otel_audit.semconv import (
     AUDIT_CHANGE_AFTER,
     AUDIT_CHANGE_BEFORE,

@@ -12,10 +12,10 @@ from opentelemetry.context import Context
 from opentelemetry.util.types import AttributeValue
 
 from otel_audit.instrumentation._context import context_attributes, text
-from otel_audit.instrumentation._decision import Decision, clamped, seconds
 from otel_audit.instrumentation._emitter import Emitter, actor, is_time
 from otel_audit.instrumentation._faults import note
-from otel_audit.instrumentation._ticket import Ticket
+from otel_audit.instrumentation.reviews.decision import Decision, clamped, seconds
+from otel_audit.instrumentation.reviews.ticket import Ticket
 from otel_audit.model import EventType
 from otel_audit.semconv import (
     AUDIT_REVIEW_AI_CALL,

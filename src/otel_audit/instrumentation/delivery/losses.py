@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from otel_audit.instrumentation._encoding import Encoder
-from otel_audit.instrumentation._segment import Item
+from otel_audit.instrumentation.delivery.encoding import Encoder
+from otel_audit.instrumentation.delivery.segment import Item
 from otel_audit.model import EventType
 from otel_audit.semconv import AUDIT_EVENT_TYPE, AUDIT_LOSS_COUNT, AUDIT_LOSS_REASON, AUDIT_TASK_ID
 

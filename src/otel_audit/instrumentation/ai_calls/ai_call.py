@@ -13,7 +13,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AttributeValue
 
-from otel_audit.instrumentation._answers import (
+from otel_audit.instrumentation._context import ContextScope, context_attributes, text, with_prompt
+from otel_audit.instrumentation._decorate import Call, DecoratingScope
+from otel_audit.instrumentation._emitter import Emitter
+from otel_audit.instrumentation._faults import guard, note
+from otel_audit.instrumentation.ai_calls.answers import (
     GIVEN,
     Token,
     checked_confidence,
@@ -21,11 +25,7 @@ from otel_audit.instrumentation._answers import (
     format_logprobs,
     tokens_of,
 )
-from otel_audit.instrumentation._context import ContextScope, context_attributes, text, with_prompt
-from otel_audit.instrumentation._decorate import Call, DecoratingScope
-from otel_audit.instrumentation._emitter import Emitter
-from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation._losses import TRACER_NAME, package_version
+from otel_audit.instrumentation.delivery.losses import TRACER_NAME, package_version
 from otel_audit.model import EventType
 from otel_audit.semconv import (
     AUDIT_CONFIDENCE,

@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from otel_audit.instrumentation._segment import Item
+from otel_audit.instrumentation.delivery.segment import Item
 from otel_audit.privacy.redactor import Redactor
 from otel_audit.semconv import AUDIT_CAPTURE_POLICY
 

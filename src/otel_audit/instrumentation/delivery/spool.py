@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_audit.errors import SpoolFull
-from otel_audit.instrumentation._segment import SUFFIX, Item, Segment, frame
+from otel_audit.instrumentation.delivery.segment import SUFFIX, Item, Segment, frame
 
 REJECTED_SUFFIX: Final = ".rejected"
 _SEGMENT_BYTES: Final = 4 << 20

@@ -8,9 +8,9 @@ from typing import Final, TypeAlias
 
 from opentelemetry.util.types import AttributeValue
 
-from otel_audit.instrumentation._change import Change
 from otel_audit.instrumentation._context import text
-from otel_audit.instrumentation._rationale import RationaleCodes
+from otel_audit.instrumentation.reviews.change import Change
+from otel_audit.instrumentation.reviews.rationale import RationaleCodes
 from otel_audit.semconv import (
     AUDIT_REVIEW_ABANDON_REASON,
     AUDIT_REVIEW_ACTIVE_SECONDS,

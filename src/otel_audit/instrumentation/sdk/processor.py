@@ -14,12 +14,12 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcesso
 from opentelemetry.trace import get_current_span
 
 from otel_audit.errors import SpoolFull
-from otel_audit.instrumentation._ai_call import context_refs
 from otel_audit.instrumentation._context import context_attributes
-from otel_audit.instrumentation._delivery import Delivery
-from otel_audit.instrumentation._encoding import Encoder
 from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation._losses import LossItems
+from otel_audit.instrumentation.ai_calls.ai_call import context_refs
+from otel_audit.instrumentation.delivery.delivery import Delivery
+from otel_audit.instrumentation.delivery.encoding import Encoder
+from otel_audit.instrumentation.delivery.losses import LossItems
 from otel_audit.semconv import AUDIT_CONTEXT_REFS, AUDIT_SPAN_RECORDED
 
 # Names by which GenAI conventions are known: see the receiver's conventions.

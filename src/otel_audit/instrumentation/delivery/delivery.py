@@ -22,11 +22,11 @@ from opentelemetry import context, metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_audit.errors import SpoolDamaged, SpoolFull
-from otel_audit.instrumentation._encoding import Decoder
 from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation._segment import Item
-from otel_audit.instrumentation._spool import Batch, Spool
-from otel_audit.instrumentation._transport import Refused, Transport, Unavailable
+from otel_audit.instrumentation.delivery.encoding import Decoder
+from otel_audit.instrumentation.delivery.segment import Item
+from otel_audit.instrumentation.delivery.spool import Batch, Spool
+from otel_audit.instrumentation.delivery.transport import Refused, Transport, Unavailable
 
 # The key by which instrumentations leave our own requests alone, as the SDK's exporters set it.
 _SUPPRESS: Final = "suppress_instrumentation"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from otel_audit.instrumentation._delivery import OnFull
 from otel_audit.instrumentation._faults import note
-from otel_audit.instrumentation._spool import Fsync
-from otel_audit.instrumentation._transport import Destination, Protocol
+from otel_audit.instrumentation.delivery.delivery import OnFull
+from otel_audit.instrumentation.delivery.spool import Fsync
+from otel_audit.instrumentation.delivery.transport import Destination, Protocol
 
 DEFAULT_ENDPOINT: Final = "http://localhost:4317"
 _DEFAULT_HTTP_PORT: Final = 4318

@@ -11,16 +11,16 @@ from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel_audit.errors import MalformedInput
-from otel_audit.instrumentation._change import Change, ChangeFormat
 from otel_audit.instrumentation._context import Task, current_task, text, with_task
-from otel_audit.instrumentation._decision import ABANDONED, Decision, Seconds, seconds
 from otel_audit.instrumentation._decorate import Source
 from otel_audit.instrumentation._emitter import Emitter, is_time
 from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation._rationale import Codes, listed
-from otel_audit.instrumentation._review import FromCall, Review, review_in
-from otel_audit.instrumentation._review_span import Decided, ReviewSpan, ai_call_text
-from otel_audit.instrumentation._ticket import Ticket
+from otel_audit.instrumentation.reviews.change import Change, ChangeFormat
+from otel_audit.instrumentation.reviews.decision import ABANDONED, Decision, Seconds, seconds
+from otel_audit.instrumentation.reviews.rationale import Codes, listed
+from otel_audit.instrumentation.reviews.review import FromCall, Review, review_in
+from otel_audit.instrumentation.reviews.span import Decided, ReviewSpan, ai_call_text
+from otel_audit.instrumentation.reviews.ticket import Ticket
 
 TIMEOUT: Final = "timeout"
 _W3C: Final = TraceContextTextMapPropagator()

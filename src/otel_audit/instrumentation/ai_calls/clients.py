@@ -28,13 +28,13 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.util.types import AttributeValue
 
-from otel_audit.instrumentation._ai_call import confidence_path, current_ai_span, last_call
-from otel_audit.instrumentation._answers import GIVEN, Token, confidence_attributes, format_logprobs, tokens_of
 from otel_audit.instrumentation._context import context_attributes, text
 from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation._losses import TRACER_NAME, package_version
-from otel_audit.instrumentation._processor import held_texts
-from otel_audit.instrumentation._setup import is_installed
+from otel_audit.instrumentation.ai_calls.ai_call import confidence_path, current_ai_span, last_call
+from otel_audit.instrumentation.ai_calls.answers import GIVEN, Token, confidence_attributes, format_logprobs, tokens_of
+from otel_audit.instrumentation.delivery.losses import TRACER_NAME, package_version
+from otel_audit.instrumentation.sdk.processor import held_texts
+from otel_audit.instrumentation.sdk.setup import is_installed
 from otel_audit.semconv import (
     AUDIT_CONFIDENCE_SOURCE,
     AUDIT_LOGPROBS,

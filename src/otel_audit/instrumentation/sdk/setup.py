@@ -20,16 +20,16 @@ from opentelemetry.semconv.attributes.service_attributes import SERVICE_NAME, SE
 from opentelemetry.util._once import Once
 
 from otel_audit.errors import AuditError, ConfigError
-from otel_audit.instrumentation._delivery import Delivery
-from otel_audit.instrumentation._encoding import Encoder
 from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation._losses import LossItems
-from otel_audit.instrumentation._processor import AuditLogProcessor, AuditSpanProcessor, Pipeline
-from otel_audit.instrumentation._sampler import AuditSampler
-from otel_audit.instrumentation._settings import read_settings
-from otel_audit.instrumentation._spool import Spool
-from otel_audit.instrumentation._threads import carry_tasks_into_threads
-from otel_audit.instrumentation._transport import connect
+from otel_audit.instrumentation.delivery.delivery import Delivery
+from otel_audit.instrumentation.delivery.encoding import Encoder
+from otel_audit.instrumentation.delivery.losses import LossItems
+from otel_audit.instrumentation.delivery.settings import read_settings
+from otel_audit.instrumentation.delivery.spool import Spool
+from otel_audit.instrumentation.delivery.transport import connect
+from otel_audit.instrumentation.sdk.processor import AuditLogProcessor, AuditSpanProcessor, Pipeline
+from otel_audit.instrumentation.sdk.sampler import AuditSampler
+from otel_audit.instrumentation.sdk.threads import carry_tasks_into_threads
 from otel_audit.privacy.keys import PseudonymKeys
 from otel_audit.privacy.policy import POLICY_VARIABLE, CapturePolicy, default_policy, policy_from_environment
 from otel_audit.privacy.redactor import Redactor

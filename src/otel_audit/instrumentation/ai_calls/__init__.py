@@ -1,0 +1,1 @@
+"""AI calls beyond what instrumentations send."""
