@@ -243,7 +243,7 @@ def test_cut_off_json_is_masked_as_text(redactor):
 
 
 def test_base64_is_masked_where_it_hides_text(redactor):
-    """Text in base64 (base64url, in lines) stays base64 with its personal data masked; what decodes to no text stays."""
+    """Text in base64 (base64url, in lines) stays base64 with its personal data masked; what is no text stays."""
     text = "please write to jane.roe@example.com today, or ring somebody else tomorrow morning"
     for encoded in (
         base64.b64encode(text.encode()),
@@ -315,6 +315,16 @@ def test_names_of_a_list_are_found_however_they_are_written():
     assert "[name:" in redactor.text("ann marie o'neil")
     for text in ("Roebuck and Janet Roe", "the møllers", "jane (the roe)"):
         assert redactor.text(text) == text
+
+
+def test_ids_are_masked_only_where_they_plainly_name_somebody(redactor):
+    """An address, a number with its country code or an account as an id is masked; digits alone and dashes are not."""
+    for text in ("jane@example.com", "+493012345678", "user:DE89370400440532013000", "4111111111111111", "123-45-6789"):
+        assert TOKEN.search(redactor.identifier(text)), text
+        assert TOKEN.search(redactor.value("user.id", text)), text
+    for text in ("030-1234567", "86095742719", "10.0.0.1", "case-555-123-4567", "AB123456C", "12345678Z"):
+        assert redactor.identifier(text) == text
+    assert TOKEN.search(redactor.value("note.id", "ring 030 1234567 please"))  # a sentence is no id
 
 
 def test_customer_patterns_are_masked_everywhere():
