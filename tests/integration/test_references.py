@@ -47,7 +47,7 @@ def test_files_are_hashed_within_their_folder(tmp_path):
 
 
 def test_nothing_outside_the_folder_is_read(tmp_path):
-    """Neither by .., encoded or not, nor by a link, a neighbour's name, a pipe, a folder, a query or too large a file."""
+    """Neither by .., encoded or not, nor by a link, a neighbour's name, a pipe, a folder, a query, or too much."""
     base, outside = tmp_path / "base", tmp_path / "base-other"
     base.mkdir()
     outside.mkdir()

@@ -115,7 +115,8 @@ def test_markers_follow_the_text_they_name():
     event = AuditEvent(
         {
             "attributes": [(name.removeprefix("attributes."), f"content:{name}") for name in content],
-            "span_events": '[{"attributes":{"a":"content:attributes.Jane.Roe@Example.com","b":{"$content":"attributes.jane.roe@example.com"}}}]',
+            "span_events": '[{"attributes":{"a":"content:attributes.Jane.Roe@Example.com",'
+            '"b":{"$content":"attributes.jane.roe@example.com"}}}]',
         },
         content,
     )

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 from otel_audit.privacy import checksums
-from otel_audit.privacy.hints import words
 
 Span: TypeAlias = tuple[int, int, str, str]  # start, end, kind, normalised value
 _Group: TypeAlias = tuple[int, int, str]  # start, end, digits
@@ -49,18 +48,6 @@ _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}
 _DATE_TIME: Final = re.compile(
     r"(?:(?:19|20)\d\d([-./])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])|(?:0?[1-9]|[12]\d|3[01])([-./])(?:0?[1-9]|1[0-2])\2(?:19|20)?\d\d"
     r"|(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12]\d|3[01])/(?:19|20)?\d\d)(?!\d)"
-)
-
-# ITU-T E.164 country codes.
-_COUNTRY_CODES: Final = words(
-    "1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66"
-    " 81 82 84 86 90 91 92 93 94 95 98 211 212 213 216 218 220 221 222 223 224 225 226 227 228 229 230 231 232"
-    " 233 234 235 236 237 238 239 240 241 242 243 244 245 246 247 248 249 250 251 252 253 254 255 256 257 258"
-    " 260 261 262 263 264 265 266 267 268 269 290 291 297 298 299 350 351 352 353 354 355 356 357 358 359 370"
-    " 371 372 373 374 375 376 377 378 379 380 381 382 383 385 386 387 389 420 421 423 500 501 502 503 504 505"
-    " 506 507 508 509 590 591 592 593 594 595 596 597 598 599 670 672 673 674 675 676 677 678 679 680 681 682"
-    " 683 685 686 687 688 689 690 691 692 850 852 853 855 856 880 886 960 961 962 963 964 965 966 967 968 970"
-    " 971 972 973 974 975 976 977 992 993 994 995 996 998"
 )
 
 
@@ -300,9 +287,9 @@ class _Search:
     # --- telephone numbers
 
     def _phone(self, at: int) -> Span | None:
-        if "phone" not in self.wanted or self.careful:
+        if "phone" not in self.wanted:
             return None
-        start, _, first = self.groups[at]
+        start = self.groups[at][0]
         opening = start - 1 if self.text[start - 1 : start] == "(" else start
         plus = self.text[opening - 1 : opening] == "+" if opening else False
         if plus and opening >= 2 and self.text[opening - 2].isalnum():
@@ -312,6 +299,11 @@ class _Search:
             if span is not None and _country(span[1]):
                 return opening - 1, span[0], "phone", _international(span[1])
             return None
+        return None if self.careful else self._domestic(at, opening)
+
+    def _domestic(self, at: int, opening: int) -> Span | None:
+        """A telephone number that does not begin with +, by its shape or by the word before it."""
+        start, _, first = self.groups[at]
         if first.startswith("00") and _country(first[2:] + "".join(g[2] for g in self.groups[at + 1 : at + 3])):
             span = self._run(at, 10, 17)
             if span is not None and not self._in_uuid(start, span[0]):
@@ -377,7 +369,7 @@ def _is_extension(text: str, end: int) -> bool:
 
 
 def _country(digits: str) -> bool:
-    return any(digits[:size] in _COUNTRY_CODES for size in (1, 2, 3))
+    return any(digits[:size] in checksums.COUNTRY_CODES for size in (1, 2, 3))
 
 
 def _international(digits: str) -> str:

@@ -91,12 +91,18 @@ class Redactor:
         return text if self._is_full or not text else self._redact(text)
 
     def identifier(self, text: str) -> str:
-        """An id or a version: only what can hardly be anything else is masked, so that ids go on to join records."""
+        """An id or a version: only what can hardly be anything else is masked, so that ids go on to join records.
+
+        A text with spaces is no id, whatever it is called.
+        """
         if self._is_full:
             return text
         known = self.known_ids.get(text)
         if known is None:
-            known = self._mask(text, careful=True) if self._custom or suspicion(text) & SEARCH else text
+            if " " in text or len(text) > _SHORT:
+                known = self._redact(text)
+            else:
+                known = self._mask(text, careful=True) if self._custom or suspicion(text) & SEARCH else text
             self._remember(self.known_ids, text, known)
         return known or text
 
