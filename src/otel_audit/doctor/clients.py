@@ -211,6 +211,6 @@ def _of_client(found: Installed, through: Sequence[str]) -> Iterator[Finding]:
             f"nothing instruments {label}",
             f"Calls that it makes on its own are not recorded; those made through {listed(through)} are."
             if through
-            else "Its calls are not recorded.",
+            else "Its calls are not recorded, or only as far as the client reports them itself.",
             f"$ pip install {client.proposed}",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import time
@@ -40,6 +41,7 @@ _P: Final = Part.RECEIVER
 def examine(destination: Destination, clock: Callable[[], int] = time.time_ns) -> Iterator[Finding]:
     """Send one record, and tell what became of it. ``clock`` gives nanoseconds since 1970."""
     where = shown(destination.endpoint)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what it would log on standard error is said here in words
     record = _probe(clock())
     try:
         with closing(connect(replace(destination, timeout=_SECONDS))) as transport:
@@ -64,7 +66,7 @@ def examine(destination: Destination, clock: Callable[[], int] = time.time_ns) -
             "See that OTEL_AUDIT_ENDPOINT and OTEL_AUDIT_PROTOCOL name the receiver: gRPC on 4317, HTTP on 4318.",
         )
     except (Unavailable, OSError) as exc:
-        yield _unavailable(destination, where, str(exc))
+        yield _unavailable(destination, where, str(exc), record)
     else:
         yield ok(_P, f"{where} ({destination.protocol}) stored the test record {PROBE_NAME!r} in {took * 1000:.0f} ms")
         yield _skew(told, sent_at, answered_at)
@@ -125,7 +127,7 @@ def _skew(told: ReceiverTime | None, sent_at: int, answered_at: int) -> Finding:
     )
 
 
-def _unavailable(destination: Destination, where: str, said: str) -> Finding:
+def _unavailable(destination: Destination, where: str, said: str, record: bytes) -> Finding:
     """Why the receiver did not take the record. The connection is tried step by step to find out."""
     if any(word in said for word in _UNAUTHORISED):
         return problem(
@@ -143,14 +145,32 @@ def _unavailable(destination: Destination, where: str, said: str) -> Finding:
             "Records wait in the spool.",
             "See that OTEL_AUDIT_ENDPOINT and OTEL_AUDIT_PROTOCOL name the receiver: gRPC on 4317, HTTP on 4318.",
         )
-    return _by_steps(destination, where) or problem(
+    return (
+        _by_steps(destination, where)
+        or _other_protocol(destination, where, record)
+        or problem(
+            _P,
+            Name.RECEIVER_NOT_STORING,
+            f"{where} can be reached but does not store ({said})",
+            "Records wait in the spool. The receiver's store may be down, or a proxy stands in between.",
+            "Look at the receiver's log, and at its health: $ curl http://RECEIVER:4318/healthz",
+        )
+    )
+
+
+def _other_protocol(destination: Destination, where: str, record: bytes) -> Finding | None:
+    other = Protocol.HTTP if destination.protocol is Protocol.GRPC else Protocol.GRPC
+    try:
+        with closing(connect(replace(destination, protocol=other, timeout=_SECONDS))) as transport:
+            transport.send(SPAN, record)
+    except (Unavailable, Refused, OSError):
+        return None
+    return problem(
         _P,
-        Name.RECEIVER_NOT_STORING,
-        f"{where} can be reached but does not store ({said})",
-        "Records wait in the spool. The receiver's store may be down, or a proxy stands in between.",
-        "Look at the receiver's log, and at its health: $ curl http://RECEIVER:4318/healthz",
-        f"If the protocol is not {destination.protocol}: $ export OTEL_AUDIT_PROTOCOL="
-        f"{(Protocol.HTTP if destination.protocol is Protocol.GRPC else Protocol.GRPC).value}",
+        Name.RECEIVER_OTHER_PROTOCOL,
+        f"{where} is a receiver for {other}, and {destination.protocol} is set here",
+        "Records wait in the spool.",
+        f"$ export OTEL_AUDIT_PROTOCOL={other}",
     )
 
 

@@ -40,7 +40,7 @@ def write(findings: Sequence[Finding], out: TextIO, about: str) -> None:
         for each in those:
             sign = coloured(signs[each.level], _COLOURS[each.level])
             name = f" [{each.name}]" if each.name else ""
-            first, *rest = textwrap.wrap(each.what + name, width - 4) or [""]
+            first, *rest = _wrapped(each.what + name, width - 4) or [""]
             lines += [f"  {sign} {first}", *(f"    {line}" for line in rest)]
             lines += _explained(each, width)
     lines += ["", coloured(summary(findings), "31" if has_problem(findings) else "32")]
@@ -50,13 +50,19 @@ def write(findings: Sequence[Finding], out: TextIO, about: str) -> None:
     out.write(text)
 
 
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of whole words: the names of packages, variables and files are never torn."""
+    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
+
+
 def _explained(finding: Finding, width: int) -> Iterator[str]:
     if finding.why:
-        yield from (f"    {line}" for line in textwrap.wrap(finding.why, width - 4))
+        yield from (f"    {line}" for line in _wrapped(finding.why, width - 4))
     for step in finding.mend:
         words, _, command = step.partition(_COMMAND)
         if words:
-            yield from textwrap.wrap(f"→ {words}", width, initial_indent="    ", subsequent_indent="      ")
+            first, *rest = _wrapped(words, width - 6)
+            yield from (f"    → {first}", *(f"      {line}" for line in rest))
         if command:  # whole, however long: it is to be copied
             yield f"        {command}"
 

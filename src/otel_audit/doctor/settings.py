@@ -126,15 +126,13 @@ def _content(env: Mapping[str, str]) -> Iterator[Finding]:
     hook = env.get(HOOK_VARIABLE, "").strip()
     is_valid = not said or said.upper() in CONTENT_MODES
     if not is_valid:
-        value = f"={said}" if said.lower() in _SPOKEN else " has a value that"
+        known = f"={said}" if said.lower() in _SPOKEN else ""
         yield problem(
             _S,
             Name.CAPTURE_CONTENT_INVALID,
-            f"{CONTENT_VARIABLE}{value} is not valid any more"
-            if value.startswith("=")
-            else f"{CONTENT_VARIABLE}{value} is none of {', '.join(CONTENT_MODES)}",
-            "Current instrumentations warn and put no prompts and answers on their spans. Those that use the "
-            "official completion hook still hand them to otel-audit, if that hook is ours; the others do not.",
+            f"{CONTENT_VARIABLE}{known} is none of {', '.join(CONTENT_MODES)}",
+            "Earlier releases took true; current instrumentations warn, and put no prompts and answers on their spans. "
+            "Those that use the official completion hook still hand them to otel-audit, if that hook is ours.",
             f"$ export {CONTENT_VARIABLE}=SPAN_ONLY",
         )
     if hook and hook != OUR_HOOK:
@@ -274,6 +272,6 @@ def _keys(env: Mapping[str, str], spool: Path) -> Iterator[Finding]:
             "the key of the pseudonyms is this host's own",
             f"It lies in {fallback}. The same person gets other tokens on other hosts, so that their entries can not "
             "be joined across services.",
-            "To share one: $ openssl rand -hex 32 > privacy.key && chmod 600 privacy.key",
+            "To share one: $ (umask 077; openssl rand -hex 32 > /etc/otel-audit/privacy.key)",
             f"$ export {KEY_FILE_VARIABLE}=/etc/otel-audit/privacy.key",
         )

@@ -23,6 +23,11 @@ _OWN_SWITCHES: Final = (
 )
 
 
+def content_switches(scopes: Sequence[str]) -> list[str]:
+    """How the first of these instrumentation scopes that has a switch for prompts and answers is told to send them."""
+    return [step for scope in scopes for start, step in _OWN_SWITCHES if scope.startswith(start)][:1]
+
+
 def judge(
     results: Results, events: Sequence[AuditEvent], clients: Sequence[Installed], env: Mapping[str, str]
 ) -> Iterator[Finding]:
@@ -92,8 +97,16 @@ def _of_call(
         return
     scopes = sorted({str(each.columns.get("scope_name", "")) for each in found})
     yield ok(_P, f"{_api(call)} arrived, reported by {listed(scopes)}")
+    if len(scopes) > 1 and len(installed.active) < 2 and not installed.client.beneath:
+        yield note(
+            _P,
+            Name.REPORTED_TWICE,
+            f"{_api(call)} is reported {len(scopes)} times: by {listed(scopes)}",
+            "One of them is the client itself, or was set up by another package. The trail keeps all, links them and "
+            "counts one; statistics are right, the space is used more than once.",
+        )
     if not call.problem:
-        yield from _lacking(call, found, _within(events, call), scopes, env)
+        yield from _lacking(call, found, _within(events, call), installed, env)
 
 
 def _api(call: Call) -> str:
@@ -146,12 +159,13 @@ def _lacking(
     call: Call,
     found: Sequence[AuditEvent],
     within: Sequence[AuditEvent],
-    scopes: Sequence[str],
+    installed: Installed,
     env: Mapping[str, str],
 ) -> Iterator[Finding]:
+    scopes = sorted({str(each.columns.get("scope_name", "")) for each in found})
     texts = {name for each in within for name in each.content}  # also those that came as log records
     if missing := [words for name, words in _TEXTS.items() if name not in texts]:
-        yield _without_texts(call, listed(missing), scopes, env)
+        yield _without_texts(call, listed(missing), scopes, installed, env)
     elif "system_instructions" not in texts:
         yield note(
             _P,
@@ -195,17 +209,22 @@ def _lacking(
         )
 
 
-def _without_texts(call: Call, missing: str, scopes: Sequence[str], env: Mapping[str, str]) -> Finding:
+def _without_texts(
+    call: Call, missing: str, scopes: Sequence[str], installed: Installed, env: Mapping[str, str]
+) -> Finding:
     hook = env.get(HOOK_VARIABLE, "").strip()
     mode = env.get(CONTENT_VARIABLE, "").strip().upper()
     official = any(each.startswith("opentelemetry.instrumentation.genai.") for each in scopes)
-    steps = [step for each in scopes for start, step in _OWN_SWITCHES if each.startswith(start)][:1]
+    steps = content_switches(scopes)
     if official and hook not in ("", OUR_HOOK):
         why = f"{HOOK_VARIABLE} names another hook, and {CONTENT_VARIABLE} has the spans carry no texts."
     elif official and mode not in CONTENT_MODES[1:]:
         why = f"{CONTENT_VARIABLE} has the spans carry no texts."
-    else:
+    elif installed.active:
         why = "The instrumentation was told to leave texts out, or does not know them."
+    else:
+        why = f"{listed(scopes)} reports it, and nothing instruments the client."
+        steps = [f"$ pip install {installed.client.proposed}"]
     return problem(
         _P,
         Name.NO_CONTENT,
