@@ -51,7 +51,7 @@ def _openai(url: str) -> dict[str, Callable[[], Any]]:
     import openai  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - the application's
 
     client = openai.OpenAI(base_url=f"{url}/v1", api_key=_KEY, max_retries=0, timeout=_SECONDS)
-    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _QUESTION}]
+    messages: Any = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _QUESTION}]
     apis: dict[str, Callable[[], Any]] = {
         "chat.completions.create": lambda: client.chat.completions.create(model="gpt-4o-mini", messages=messages)
     }
@@ -66,7 +66,7 @@ def _anthropic(url: str) -> dict[str, Callable[[], Any]]:
     import anthropic  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - the application's
 
     client = anthropic.Anthropic(base_url=url, api_key=_KEY, max_retries=0, timeout=_SECONDS)
-    messages = [{"role": "user", "content": _QUESTION}]
+    messages: Any = [{"role": "user", "content": _QUESTION}]
     return {
         "messages.create": lambda: client.messages.create(
             model="claude-sonnet-4-5", max_tokens=100, system=_SYSTEM, messages=messages

@@ -1,4 +1,4 @@
-"""A model provider on loopback that test calls are made to: the HTTP APIs of OpenAI and Anthropic, as far as they need."""
+"""A model provider on loopback for the test calls: of the APIs of OpenAI and Anthropic, what they need."""
 
 from __future__ import annotations
 
@@ -30,12 +30,10 @@ class Provider(Loopback):
         try:
             found = answers[path](str(json.loads(body)["model"]), f"doctor{number:08d}")
         except (KeyError, ValueError, TypeError):
-            self.reply(request, 404, b'{"error": {"message": "the doctor has no such answer", "type": "not_found_error"}}')
+            self.reply(request, 404, b'{"error": {"message": "no such API here", "type": "not_found_error"}}')
             return
         request_id = f"req_doctor{number:08d}"
-        self.reply(
-            request, 200, json.dumps(found).encode(), {"x-request-id": request_id, "request-id": request_id}
-        )
+        self.reply(request, 200, json.dumps(found).encode(), {"x-request-id": request_id, "request-id": request_id})
 
 
 def _chat(model: str, number: str) -> _Json:

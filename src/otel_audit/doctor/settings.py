@@ -142,8 +142,8 @@ def _content(env: Mapping[str, str]) -> Iterator[Finding]:
             _S,
             Name.COMPLETION_HOOK_OTHER,
             f"{HOOK_VARIABLE} names another hook than otel-audit's",
-            "Only one hook can be active, so prompts and answers reach the trail only where instrumentations put "
-            + ("them on spans or events, as they are told to." if captures else "them on spans, which they do not now."),
+            "Only one hook can be active. Prompts and answers reach the trail only on spans or events, "
+            f"{'where instrumentations are told to put them' if captures else 'and instrumentations put none there'}.",
             f"$ unset {HOOK_VARIABLE}",
             f"or keep it, and let the spans carry the texts: $ export {CONTENT_VARIABLE}=SPAN_ONLY",
         )
@@ -240,7 +240,7 @@ def _privacy(env: Mapping[str, str], spool: Path) -> Iterator[Finding]:
                 _S,
                 Name.POLICY_FULL,
                 f"the capture policy {policy.label} keeps texts in full",
-                "Personal data in prompts and answers leaves the process unmasked; the receiver's policy still applies.",
+                "Personal data in texts leaves the process unmasked; the receiver's policy still applies.",
                 f"If that is not intended: $ export {POLICY_VARIABLE}=redacted",
             )
         else:

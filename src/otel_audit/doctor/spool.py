@@ -44,7 +44,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         return
     yield ok(_P, f"{folder} can be written")
     yield from _room(settings, files)
-    yield from _waiting(settings, files)
+    yield from _waiting(files)
     yield from _set_aside(files)
 
 
@@ -71,7 +71,7 @@ def _room(settings: Settings, files: list[Path]) -> Iterator[Finding]:
         )
 
 
-def _waiting(settings: Settings, files: list[Path]) -> Iterator[Finding]:
+def _waiting(files: list[Path]) -> Iterator[Finding]:
     waiting = {path: left for path in files if path.suffix == SUFFIX and (left := _undelivered(path))}
     old = [path for path in waiting if time.time() - _changed(path) > _OLD_SECONDS]
     if not old:
@@ -83,8 +83,9 @@ def _waiting(settings: Settings, files: list[Path]) -> Iterator[Finding]:
         Name.SPOOL_WAITING,
         f"{_mib(sum(waiting[path] for path in old))} in {len(old)} files wait for the receiver, the oldest for "
         f"{hours:.1f} hours",
-        f"{orphans} of the files belong to no running process; the next process of the application that uses this "
-        "spool and receiver sends them." if orphans else "Their processes run and keep trying.",
+        f"{orphans} of the files belong to no running process: the next one of the application sends them."
+        if orphans
+        else "Their processes run and keep trying.",
         "See that the receiver answers (below), then start the application.",
     )
 
@@ -135,7 +136,8 @@ def _undelivered(path: Path) -> int:
         return 0
     if len(head) < _HEADER.size:
         return 0
-    return max(0, size - max(_HEADER.size, _HEADER.unpack(head)[1]))
+    delivered: int = _HEADER.unpack(head)[1]
+    return max(0, size - max(_HEADER.size, delivered))
 
 
 def _is_held(path: Path) -> bool:

@@ -73,7 +73,7 @@ def examine(env: Mapping[str, str], clients: Sequence[Installed]) -> Iterator[Fi
             Name.TRIAL_IMPOSSIBLE,
             "the test calls could not be made",
             _words(exc),
-            "See what the application's own start says, or leave the calls out: $ python -m otel_audit.doctor --no-call",
+            "See what the application says when it starts, or leave them out: $ python -m otel_audit.doctor --no-call",
         )
         return
     yield from judge(trial.results, trial.events, clients, env)
@@ -81,7 +81,11 @@ def examine(env: Mapping[str, str], clients: Sequence[Installed]) -> Iterator[Fi
 
 def run(env: Mapping[str, str], clients: Sequence[str]) -> Trial:
     """Calls of ``clients`` in a process of this interpreter. Raises OSError, SubprocessError or ValueError."""
-    with tempfile.TemporaryDirectory(prefix="otel-audit-doctor-") as folder, Provider() as provider, Catcher() as catcher:
+    with (
+        tempfile.TemporaryDirectory(prefix="otel-audit-doctor-") as folder,
+        Provider() as provider,
+        Catcher() as catcher,
+    ):
         results_file = Path(folder) / "results.json"
         command = [sys.executable, "-m", _CHILD, provider.url, str(results_file), *clients]
         child_env = _child_environment(env, catcher.url, Path(folder))

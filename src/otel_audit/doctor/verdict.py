@@ -10,6 +10,7 @@ from otel_audit.doctor.clients import Installed
 from otel_audit.doctor.findings import Finding, Name, Part, listed, note, ok, problem
 from otel_audit.doctor.settings import CONTENT_MODES, CONTENT_VARIABLE, HOOK_VARIABLE
 from otel_audit.instrumentation._losses import TRACER_NAME
+from otel_audit.instrumentation._processor import is_relevant
 from otel_audit.instrumentation._setup import OUR_HOOK
 from otel_audit.model import AuditEvent, EventType
 
@@ -51,7 +52,7 @@ def judge(
     for installed in clients:
         calls = [call for call in results.calls if call.client == installed.client.name]
         seen: set[Name] = set()
-        reported = any(_calls_in(events, call) for call in calls)
+        reported = any(_calls_in(events, call) or _strange_scopes(events, call) for call in calls)
         for call in calls:
             found = list(_of_call(call, events, installed, env, reported=reported))
             # What is the same for another API of this client is said once.
@@ -68,9 +69,25 @@ def _within(events: Sequence[AuditEvent], call: Call) -> list[AuditEvent]:
     return [
         each
         for each in events
-        if call.start <= each.columns.get("event_time", 0) <= call.end
-        and each.columns.get("scope_name") != TRACER_NAME
+        if call.start <= each.columns.get("event_time", 0) <= call.end and each.columns.get("scope_name") != TRACER_NAME
     ]
+
+
+def _strange_scopes(events: Sequence[AuditEvent], call: Call) -> list[str]:
+    """Scopes of spans that look like AI by an attribute, and that no convention recognised."""
+    return sorted(
+        {
+            str(each.columns.get("scope_name", ""))
+            for each in _within(events, call)
+            if not each.columns.get("convention")
+            and is_relevant(name for name in _attribute_names(each) if not name.startswith("audit."))
+        }
+    )
+
+
+def _attribute_names(event: AuditEvent) -> Iterator[str]:
+    yield from (name for name, _ in event.columns.get("attributes", ()))
+    yield from (name for name, _ in event.columns.get("attributes_json", ()))
 
 
 def _of_call(
@@ -78,9 +95,7 @@ def _of_call(
 ) -> Iterator[Finding]:
     label = f"{call.client} {installed.version}"
     if call.missing:
-        yield note(
-            _P, Name.NOT_TRIED, f"no test call can be made with {label}: {call.missing} is not installed"
-        )
+        yield note(_P, Name.NOT_TRIED, f"no test call can be made with {label}: {call.missing} is not installed")
         return
     if call.problem:
         yield problem(
@@ -88,11 +103,11 @@ def _of_call(
             Name.CALL_FAILED,
             f"the test call {_api(call)} failed in the client",
             f"{call.problem}. An instrumentation that does not fit the client can break its calls.",
-            "Make a call without opentelemetry-instrument; if that one works, upgrade or uninstall the instrumentation.",
+            "If a call works without opentelemetry-instrument, upgrade or uninstall the instrumentation.",
         )
     found = _calls_in(events, call)
     if not found and not call.problem:
-        yield from _nothing(call, label, _within(events, call), installed, reported=reported)
+        yield from _nothing(call, label, _strange_scopes(events, call), installed, reported=reported)
     if not found:
         return
     scopes = sorted({str(each.columns.get("scope_name", "")) for each in found})
@@ -114,10 +129,9 @@ def _api(call: Call) -> str:
 
 
 def _nothing(
-    call: Call, label: str, others: Sequence[AuditEvent], installed: Installed, *, reported: bool
+    call: Call, label: str, strange: Sequence[str], installed: Installed, *, reported: bool
 ) -> Iterator[Finding]:
     active = [str(each) for each in installed.active]
-    strange = sorted({str(e.columns.get("scope_name")) for e in others if not e.columns.get("convention")})
     if not active:
         return  # named already: nothing instruments it
     if strange:
@@ -135,7 +149,7 @@ def _nothing(
             f"{_api(call)} is not reported, though other calls of {label} are",
             f"{listed(active)} does not patch it. What the application calls by it is not recorded.",
             f"If the application uses it: $ pip install --upgrade {installed.active[0].distribution}",
-            "If that does not help, use another instrumentation, or record it yourself with the review API's task block.",
+            f"If that does not help, use another, such as {installed.client.proposed}.",
         )
     else:
         better = installed.client.proposed
@@ -185,7 +199,12 @@ def _lacking(
             "Reviews can not name the call by it, and duplicates are harder to recognise.",
             ("response_id",),
         ),
-        (Name.NO_USAGE, "token counts", "The trail can not tell what the call cost.", ("input_tokens", "output_tokens")),
+        (
+            Name.NO_USAGE,
+            "token counts",
+            "The trail can not tell what the call cost.",
+            ("input_tokens", "output_tokens"),
+        ),
     ):
         if not has(*columns):
             yield note(

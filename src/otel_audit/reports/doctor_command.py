@@ -13,7 +13,7 @@ from otel_audit.doctor import report
 from otel_audit.doctor.clients import CLIENTS
 from otel_audit.doctor.examination import Wanted, about
 from otel_audit.doctor.examination import examine as examine_environment
-from otel_audit.doctor.findings import has_problem
+from otel_audit.doctor.findings import Finding, has_problem
 from otel_audit.reports import trail_health
 from otel_audit.reports._times import parse_instant
 from otel_audit.reports.options import open_reader, store_options
@@ -58,7 +58,7 @@ def doctor(
     has_trail = data is not None or url is not None
     if trail_only and not has_trail:
         raise click.UsageError("--trail-only needs the trail: --data DIR or --url URL")
-    findings = []
+    findings: list[Finding] = []
     if not trail_only:
         findings += examine_environment(Wanted(endpoint, clients, call=not no_call, send=not no_send))
     if has_trail:

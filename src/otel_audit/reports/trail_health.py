@@ -93,7 +93,7 @@ def _calls(service: str, row: dict[str, Any]) -> Iterator[Finding]:
             _P,
             Name.TRAIL_FIELDS_MISSING,
             f"{counted} {listed(fields)}",
-            f"They came from {scopes}. A call that streams its answer often has no token counts unless it asks for them.",
+            f"They came from {scopes}. A streamed call often has no token counts unless it asks for them.",
             _TRIAL,
         )
     if row["without_task"]:
@@ -102,7 +102,7 @@ def _calls(service: str, row: dict[str, Any]) -> Iterator[Finding]:
             Name.TRAIL_NO_TASKS,
             f"{counted} {row['without_task']:,} without a task",
             "Reviews and resolutions can not be found beside them.",
-            "In the code around the call: with otel_audit.task(\"loan-4711\"): ... (docs/how-to/instrument.md)",
+            'In the code around the call: with otel_audit.task("loan-4711"): ... (docs/how-to/instrument.md)',
             "If a service that calls this one begins the task, both need the propagator: "
             "$ export OTEL_PROPAGATORS=tracecontext,baggage",
         )
@@ -110,8 +110,8 @@ def _calls(service: str, row: dict[str, Any]) -> Iterator[Finding]:
         yield note(
             _P,
             Name.TRAIL_DUPLICATES,
-            f"{service}: {row['repeats']:,} AI calls were reported a second time, by {listed(sorted(row['repeat_scopes']))}",
-            f"Each is linked and counted once (beside {scopes}), and takes space twice.",
+            f"{service}: {row['repeats']:,} AI calls were reported again, by {listed(sorted(row['repeat_scopes']))}",
+            f"Each is linked and counted once (the other report is by {scopes}), and takes space twice.",
             "If both instrument the same client, uninstall one of them.",
         )
 
