@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "trace": "otel_audit.reports.read_commands",
     "export": "otel_audit.reports.read_commands",
     "verify": "otel_audit.reports.verify_command",
+    "doctor": "otel_audit.reports.doctor_command",
 }
 
 _EXAMPLES: Final = """\b

@@ -70,6 +70,8 @@ class Collector:
         self.reject_all = False  # answer INVALID_ARGUMENT, which no exporter retries
         self.reject_names: set[str] = set()  # answer INVALID_ARGUMENT to requests with such a span
         self.partial_names: set[str] = set()  # answer with partial success to requests with such a span
+        self.refuse_unauthenticated = False  # answer UNAUTHENTICATED
+        self.clock: Callable[[], int] | None = None  # tell this time with each answer, as our receiver does
         self.metadata: list[dict[str, str]] = []
         self.batch_sizes: list[int] = []
 
@@ -83,6 +85,10 @@ class Collector:
     def _export(self, request: ExportTraceServiceRequest, context: grpc.ServicerContext) -> ExportTraceServiceResponse:
         names = {span.name for rs in request.resource_spans for ss in rs.scope_spans for span in ss.spans}
         self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
+        if self.refuse_unauthenticated:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no token")
+        if self.clock is not None:
+            context.set_trailing_metadata((("audit-received-unix-nano", str(self.clock())),))
         if names & self.partial_names:
             answer = ExportTraceServiceResponse()
             answer.partial_success.rejected_spans = len(names & self.partial_names)

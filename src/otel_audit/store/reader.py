@@ -181,6 +181,15 @@ class Reader:
         """
         return {row["scope_name"]: row["events"] for row in self._rows(sql("reader_unrecognised"), {"limit": limit})}
 
+    def service_health(self, since_unix_nano: int, limit: int = 50) -> list[Row]:
+        """What each service's records since then lack: columns of ``sql/doctor_services.sql``, most AI calls first."""
+        return self._rows(sql("doctor_services"), {"since": since_unix_nano, "limit": limit})
+
+    def receiver_losses(self, since_unix_nano: int, limit: int = 20) -> dict[str, int]:
+        """Losses that the receiver recorded since then, by reason: how many, most frequent first."""
+        rows = self._rows(sql("doctor_internal"), {"since": since_unix_nano, "limit": limit})
+        return {row["reason"]: row["lost"] for row in rows}
+
     def _keys(self, where: Filter, limit: int | None) -> Iterator[list[tuple[str, int]]]:
         """Yield (origin, seq) of every match, in order, up to where the ledgers end at the first call."""
         extents = self._rows(sql("reader_ledgers"), {})

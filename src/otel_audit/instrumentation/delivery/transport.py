@@ -6,7 +6,9 @@ import gzip
 import http.client
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -25,6 +27,8 @@ _GRPC_METHODS: Final = {
 }
 _HTTP_PATHS: Final = {True: "/v1/traces", False: "/v1/logs"}
 _HTTP_PORT: Final = 4318
+RECEIVED_METADATA: Final = "audit-received-unix-nano"  # as in receiver/grpc_server.py
+_SECOND: Final = 1_000_000_000
 _TOO_LARGE: Final = "larger than max"  # what gRPC's own limit says, in every language
 
 
@@ -47,6 +51,14 @@ class Destination:
     timeout: float = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class ReceiverTime:
+    """What the receiver's clock said, in nanoseconds since 1970, and how coarse that is."""
+
+    unix_nano: int
+    resolution_nano: int
+
+
 class Unavailable(Exception):
     """The receiver did not take the request; it may later. ``delay`` is what it asked for, in seconds."""
 
@@ -60,7 +72,12 @@ class Refused(Exception):
 
 
 class Transport(ABC):
-    """A connection to the receiver. For one thread."""
+    """A connection to the receiver. For one thread.
+
+    ``told`` is when the last acknowledgement was made by the receiver's clock, where it said so.
+    """
+
+    told: ReceiverTime | None = None
 
     @abstractmethod
     def send(self, kind: bytes, request: bytes) -> None:
@@ -100,7 +117,9 @@ class GrpcTransport(Transport):
         """As in Transport."""
         call = self._calls[kind == SPAN]
         try:
-            answer = call(request, timeout=self._timeout, metadata=self._metadata, compression=self._compression)
+            answer, ended = call.with_call(
+                request, timeout=self._timeout, metadata=self._metadata, compression=self._compression
+            )
         except grpc.RpcError as exc:
             code, details = exc.code(), exc.details() or ""
             problem = f"the receiver answered {code.name}"
@@ -109,6 +128,7 @@ class GrpcTransport(Transport):
             ):
                 raise Refused(problem) from None
             raise Unavailable(problem) from None  # whatever it is, somebody can mend it
+        self.told = _metadata_time(ended.trailing_metadata())
         _check_answer(kind, answer)
 
     def close(self) -> None:
@@ -151,6 +171,7 @@ class HttpTransport(Transport):
             raise Refused(problem)
         if response.status != 200:
             raise Unavailable(problem, _seconds(response.headers.get("Retry-After")))
+        self.told = _date(response.headers.get("Date"))
         _check_answer(kind, answer)
 
     def close(self) -> None:
@@ -167,6 +188,21 @@ def _roots(destination: Destination) -> bytes | None:
 
 def _seconds(text: str | None) -> float | None:
     return float(text) if text and text.isdecimal() else None
+
+
+def _metadata_time(metadata: Iterable[tuple[str, str | bytes]] | None) -> ReceiverTime | None:
+    for key, value in metadata or ():
+        if key == RECEIVED_METADATA and isinstance(value, str) and value.isdecimal():
+            return ReceiverTime(int(value), 0)
+    return None
+
+
+def _date(text: str | None) -> ReceiverTime | None:
+    try:
+        seconds = parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
+    return None if seconds is None else ReceiverTime(int(seconds) * _SECOND, _SECOND)
 
 
 def _check_answer(kind: bytes, answer: bytes) -> None:
