@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypedDict
+from typing import Final, TypedDict
 
 Pairs = Sequence[tuple[str, str]]
+LOST_BYTES: Final = "loss:"  # event ids of bytes that nobody could read begin with it
 
 
 class EventType(StrEnum):

@@ -29,7 +29,7 @@ from otel_audit.demo.writer import (
     tools,
 )
 from otel_audit.instrumentation import Recorder
-from otel_audit.semconv import AUDIT_CONFIDENCE, AUDIT_CONFIDENCE_SOURCE
+from otel_audit.semconv import AUDIT_CONFIDENCE, AUDIT_CONFIDENCE_SOURCE, AUDIT_PROVIDER_REQUEST_ID
 
 _FAILURES: Final = (
     ("openai.RateLimitError", "Error code: 429 - Rate limit reached, try again."),
@@ -143,6 +143,7 @@ def _response_attributes(said: Answer, reply: Mapping[str, Any]) -> dict[str, At
         genai.GEN_AI_RESPONSE_FINISH_REASONS: [reason],
         genai.GEN_AI_RESPONSE_MODEL: reply["model"],
         genai.GEN_AI_RESPONSE_ID: reply["id"],
+        AUDIT_PROVIDER_REQUEST_ID: reply["id"].replace("chatcmpl-", "req_"),
         genai.GEN_AI_USAGE_INPUT_TOKENS: reply["usage"]["prompt_tokens"],
         genai.GEN_AI_USAGE_OUTPUT_TOKENS: reply["usage"]["completion_tokens"],
         genai.GEN_AI_OUTPUT_MESSAGES: _json([output]),

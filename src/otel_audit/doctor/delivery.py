@@ -19,9 +19,16 @@ from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_audit.doctor.findings import Finding, Name, Part, note, ok, problem
 from otel_audit.errors import ConfigError
-from otel_audit.instrumentation._encoding import SPAN, Decoder, Encoder
-from otel_audit.instrumentation._losses import TRACER_NAME, package_version
-from otel_audit.instrumentation._transport import Destination, Protocol, ReceiverTime, Refused, Unavailable, connect
+from otel_audit.instrumentation.delivery.encoding import SPAN, Decoder, Encoder
+from otel_audit.instrumentation.delivery.losses import TRACER_NAME, package_version
+from otel_audit.instrumentation.delivery.transport import (
+    Destination,
+    Protocol,
+    ReceiverTime,
+    Refused,
+    Unavailable,
+    connect,
+)
 from otel_audit.privacy.keys import PseudonymKeys
 from otel_audit.privacy.policy import default_policy
 from otel_audit.privacy.redactor import Redactor

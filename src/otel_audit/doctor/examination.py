@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from otel_audit.doctor import clients, delivery, settings, spool, trial
 from otel_audit.doctor.findings import Finding
-from otel_audit.instrumentation._losses import package_version
+from otel_audit.instrumentation.delivery.losses import package_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from otel_audit.doctor.findings import Finding, Name, Part, note, ok, problem
 from otel_audit.errors import AuditError
-from otel_audit.instrumentation._settings import DEFAULT_ENDPOINT, Settings, read_settings
-from otel_audit.instrumentation._setup import OUR_HOOK
+from otel_audit.instrumentation.delivery.settings import DEFAULT_ENDPOINT, Settings, read_settings
+from otel_audit.instrumentation.sdk.setup import OUR_HOOK
 from otel_audit.privacy.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, PseudonymKeys
 from otel_audit.privacy.policy import POLICY_VARIABLE, Mode, policy_from_environment
 

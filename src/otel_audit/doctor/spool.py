@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from otel_audit.doctor.findings import Finding, Name, Part, note, ok, problem
-from otel_audit.instrumentation._segment import SUFFIX
-from otel_audit.instrumentation._settings import Settings
-from otel_audit.instrumentation._spool import REJECTED_SUFFIX
+from otel_audit.instrumentation.delivery.segment import SUFFIX
+from otel_audit.instrumentation.delivery.settings import Settings
+from otel_audit.instrumentation.delivery.spool import REJECTED_SUFFIX
 
 _HEADER: Final = struct.Struct("<8sQ")  # as in instrumentation/_segment.py: magic, offset of what is delivered
 _DAMAGED_SUFFIX: Final = ".damaged"

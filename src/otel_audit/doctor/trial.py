@@ -21,7 +21,7 @@ from otel_audit.doctor.findings import Finding, Name, Part, note, problem
 from otel_audit.doctor.provider import Provider
 from otel_audit.doctor.settings import has_zero_code
 from otel_audit.doctor.verdict import judge
-from otel_audit.instrumentation._transport import Protocol
+from otel_audit.instrumentation.delivery.transport import Protocol
 from otel_audit.model import AuditEvent
 
 _SECONDS: Final = 120  # importing clients and instrumentations takes most of it

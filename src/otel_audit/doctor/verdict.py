@@ -9,9 +9,9 @@ from otel_audit.doctor.child import Call, Results
 from otel_audit.doctor.clients import Installed
 from otel_audit.doctor.findings import Finding, Name, Part, listed, note, ok, problem
 from otel_audit.doctor.settings import CONTENT_MODES, CONTENT_VARIABLE, HOOK_VARIABLE
-from otel_audit.instrumentation._losses import TRACER_NAME
-from otel_audit.instrumentation._processor import is_relevant
-from otel_audit.instrumentation._setup import OUR_HOOK
+from otel_audit.instrumentation.delivery.losses import TRACER_NAME
+from otel_audit.instrumentation.sdk.processor import is_relevant
+from otel_audit.instrumentation.sdk.setup import OUR_HOOK
 from otel_audit.model import AuditEvent, EventType
 
 _P: Final = Part.CALLS

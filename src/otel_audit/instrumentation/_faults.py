@@ -31,7 +31,8 @@ def note(operation: str, problem: str, exc: BaseException | None = None) -> None
     Of a foreign exception only the type and the place are logged: its text may hold a person's data.
     """
     if exc is not None:
-        problem = f"{problem}: {exc}" if isinstance(exc, AuditError) else f"{problem}: {_place(exc)}"
+        what = f"{type(exc).__name__}: {exc}" if isinstance(exc, AuditError) else _place(exc)
+        problem = f"{problem}: {what}" if problem else what
     kind = (operation, problem)
     with _lock:
         _counts[operation] += 1
@@ -72,6 +73,6 @@ class guard:  # noqa: N801 - used like contextlib.suppress, and named like it
         if isinstance(exc, SpoolFull):  # raised only where the application asked for it
             return False
         if isinstance(exc, Exception):
-            note(self._operation, "an unexpected error", exc)
+            note(self._operation, "", exc)
             return True
         return False

@@ -19,7 +19,7 @@ from otel_audit.conventions import normalise, wire
 from otel_audit.conventions.record import Record, identity, read_log, read_span
 from otel_audit.conventions.source import Source, read_resource, read_scope
 from otel_audit.errors import RejectedBatch
-from otel_audit.model import AuditEvent, EventType, RecordKind
+from otel_audit.model import LOST_BYTES, AuditEvent, EventType, RecordKind
 
 _read_request: Final = wire.shell_reader("Request")
 _read_resource_block: Final = wire.shell_reader("ResourceBlock")
@@ -149,7 +149,7 @@ class _Request:
         columns = source.columns.copy()
         columns["event_type"] = EventType.LOSS
         columns["record_kind"] = self._kind
-        columns["event_id"] = f"loss:{identity(self._key, source.identity, raw)}"
+        columns["event_id"] = f"{LOST_BYTES}{identity(self._key, source.identity, raw)}"
         columns["event_time"] = columns["end_time"] = self._received
         columns["name"] = f"{reason} {part}"
         columns["remarks"] = [*source.remarks, reason]

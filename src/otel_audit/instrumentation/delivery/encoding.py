@@ -23,6 +23,8 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
+from otel_audit.errors import StoreError
+from otel_audit.instrumentation._faults import note
 from otel_audit.instrumentation.delivery.segment import Item
 from otel_audit.privacy.redactor import Redactor
 from otel_audit.semconv import AUDIT_CAPTURE_POLICY
@@ -82,7 +84,7 @@ class Encoder:
         }
         if status.status_code is not StatusCode.UNSET or status.description:
             description = status.description
-            body["status"] = (status.status_code.value, description and self._redactor.text(description))
+            body["status"] = (status.status_code.value, description and self._value("status_message", description))
         if span.events:
             body["events"] = [
                 (self._redactor.name(each.name), each.timestamp, self._attributes(each.attributes), _dropped(each))
@@ -132,7 +134,11 @@ class Encoder:
             value = str(value)  # OTLP has no word for it
         elif kind is not int and kind not in _PLAIN:
             value = _spelled(value)
-        return self._redactor.value(key, value)
+        try:
+            return self._redactor.value(key, value)
+        except StoreError as exc:  # under the policy `reference`: the text can not be put where it should be
+            note("reference", "a text is kept as its keyed hash alone", exc)
+            return self._redactor.digest_of(value if isinstance(value, str) else _dump(value))
 
     def _header(self, resource: Resource | None, scope: InstrumentationScope | None) -> bytes:
         known = self._headers.get((id(resource), id(scope)))
