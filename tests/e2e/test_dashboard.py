@@ -144,7 +144,7 @@ def test_search_open_read_export(page, up):
     json_lines = page.request.get(up.url + address.replace("events.csv", "events.jsonl")).text().splitlines()
     assert [json.loads(line)["seq"] for line in json_lines] == [int(row["seq"]) for row in rows]
 
-    browsing.click_row(page, 0)
+    browsing.click_row(page, count - 1)  # the oldest: the newest is the access just recorded
     page.get_by_role("link", name="Open full record").click()
     page.wait_for_url("**/task?**")
     browsing.ready(page)
