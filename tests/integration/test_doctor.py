@@ -133,8 +133,10 @@ def test_the_old_value_of_content_capture_is_named(doctor: Doctor) -> None:
     assert levels(found)["capture-content-invalid"] == "problem"
     assert f"{CONTENT}=true" in found["capture-content-invalid"]["what"]
     assert found["capture-content-invalid"]["mend"] == [f"export {CONTENT}=SPAN_ONLY"]
-    assert doctor.run(GENAI_OPENAI, options=("--no-call",), **{CONTENT: "span_and_event"}).keys().isdisjoint(
-        {"capture-content-invalid"}
+    assert (
+        doctor.run(GENAI_OPENAI, options=("--no-call",), **{CONTENT: "span_and_event"})
+        .keys()
+        .isdisjoint({"capture-content-invalid"})
     )
 
 
@@ -144,9 +146,7 @@ def test_no_content_capture_is_seen_in_the_call(doctor: Doctor) -> None:
     assert levels(found)["no-content"] == levels(found)["completion-hook-other"] == "problem"
     assert "the prompt and the answer" in found["no-content"]["what"]
     assert found["no-content"]["mend"] == [f"export {CONTENT}=SPAN_ONLY"]
-    mended = doctor.run(
-        GENAI_OPENAI, **{"OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK": "upload", CONTENT: "SPAN_ONLY"}
-    )
+    mended = doctor.run(GENAI_OPENAI, **{"OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK": "upload", CONTENT: "SPAN_ONLY"})
     assert "no-content" not in mended
     assert levels(mended)["completion-hook-other"] == "note"
 

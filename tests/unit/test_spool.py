@@ -207,10 +207,12 @@ def test_a_rejected_record_is_kept_and_can_be_delivered_later(tmp_path: Path) ->
     """A record that was refused for good lies in a file of its own; renaming it has it sent again."""
     spool = spool_in(tmp_path)
     spool.reject(item(7))
+    spool.reject(item(8))
     assert drain(spool) == []
+    spool.close()
     (path,) = files(tmp_path, ".rejected")
     path.rename(path.with_suffix(".spool"))
-    assert drain(spool) == [item(7).payload]
+    assert drain(spool_in(tmp_path)) == [item(7).payload, item(8).payload]
 
 
 def test_files_are_for_their_owner_only(tmp_path: Path) -> None:

@@ -41,11 +41,18 @@ _WARN_NANO: Final = 2 * _SECOND
 _WRONG_NANO: Final = 60 * _SECOND
 _UNAUTHORISED: Final = ("UNAUTHENTICATED", "PERMISSION_DENIED", " 401", " 403")
 _NOT_OTLP: Final = ("UNIMPLEMENTED", " 404", " 405", " 415", "not one of an OTLP receiver")
+_TIMED_OUT: Final = ("DEADLINE_EXCEEDED", "TimeoutError")
 _P: Final = Part.RECEIVER
 
 
-def examine(destination: Destination, clock: Callable[[], int] = time.time_ns) -> Iterator[Finding]:
-    """Send one record, and tell what became of it. ``clock`` gives nanoseconds since 1970."""
+def examine(
+    destination: Destination, clock: Callable[[], int] = time.time_ns, seconds: float = _SECONDS
+) -> Iterator[Finding]:
+    """Send one record, and tell what became of it.
+
+    ``clock`` gives nanoseconds since 1970; ``seconds`` is how long each attempt may take.
+    """
+    destination = replace(destination, timeout=seconds)
     where = shown(destination.endpoint)
     record = _probe(clock())
     insecure = _by_steps(destination, where) if destination.endpoint.startswith("https:") else None
@@ -53,7 +60,7 @@ def examine(destination: Destination, clock: Callable[[], int] = time.time_ns) -
         yield insecure
         return
     try:
-        with closing(connect(replace(destination, timeout=_SECONDS))) as transport:
+        with closing(connect(destination)) as transport:
             started, sent_at = time.perf_counter(), clock()
             transport.send(SPAN, record)
             took, answered_at = time.perf_counter() - started, clock()
@@ -154,6 +161,14 @@ def _unavailable(destination: Destination, where: str, said: str, record: bytes)
             "Records wait in the spool.",
             "See that OTEL_AUDIT_ENDPOINT and OTEL_AUDIT_PROTOCOL name the receiver: gRPC on 4317, HTTP on 4318.",
         )
+    if any(word in said for word in _TIMED_OUT) and not _by_steps(destination, where):
+        return problem(
+            _P,
+            Name.RECEIVER_TIMEOUT,
+            f"{where} takes connections and did not answer within {destination.timeout:g} seconds",
+            "Its store may be slow or stopped, or something in between holds requests up. Records wait in the spool.",
+            "Look at the receiver's log, and at its health: $ curl http://RECEIVER:4318/healthz",
+        )
     return (
         _by_steps(destination, where)
         or _other_protocol(destination, where, record)
@@ -170,7 +185,7 @@ def _unavailable(destination: Destination, where: str, said: str, record: bytes)
 def _other_protocol(destination: Destination, where: str, record: bytes) -> Finding | None:
     other = Protocol.HTTP if destination.protocol is Protocol.GRPC else Protocol.GRPC
     try:
-        with closing(connect(replace(destination, protocol=other, timeout=_SECONDS))) as transport:
+        with closing(connect(replace(destination, protocol=other))) as transport:
             transport.send(SPAN, record)
     except (Unavailable, Refused, OSError):
         return None
@@ -188,7 +203,7 @@ def _by_steps(destination: Destination, where: str) -> Finding | None:
     host = parts.hostname or ""
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        connection = socket.create_connection((host, port), timeout=_SECONDS)
+        connection = socket.create_connection((host, port), timeout=destination.timeout)
     except socket.gaierror:
         return problem(
             _P,
@@ -201,7 +216,7 @@ def _by_steps(destination: Destination, where: str) -> Finding | None:
         return problem(
             _P,
             Name.RECEIVER_TIMEOUT,
-            f"{where} did not answer within {_SECONDS:.0f} seconds",
+            f"{where} can not be reached within {destination.timeout:g} seconds",
             "A firewall drops the packets, or the host is off. Records wait in the spool.",
             f"Allow this host to reach {host} on port {port}.",
         )

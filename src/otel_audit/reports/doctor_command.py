@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -64,10 +65,15 @@ def doctor(
     if has_trail:
         begin = parse_instant(since, now_unix_nano=time.time_ns())
         with open_reader(data, url) as reader:
-            findings += trail_health.examine(reader, begin)
+            findings += trail_health.examine(reader, begin, store=_store(data, url))
     if as_json:
         click.echo(json.dumps(report.as_json(findings), indent=2))
     else:
         report.write(findings, sys.stdout, about())
     if has_problem(findings):
         click.get_current_context().exit(1)
+
+
+def _store(data: Path | None, url: str | None) -> str:
+    """The store as an option in a command to copy. A URL may hold a password."""
+    return f"--data {shlex.quote(str(data))}" if data is not None and url is None else "--url $OTEL_AUDIT_URL"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from otel_audit.doctor.findings import Finding, Name, Part, listed, note, ok, problem
@@ -24,14 +24,19 @@ _TEXTS: Final = (("without_input", "the prompt"), ("without_output", "the answer
 _TRIAL: Final = "With the Python and the variables of that service: $ python -m otel_audit.doctor"
 
 
-def examine(reader: Reader, since_unix_nano: int, clock: Any = time.time_ns) -> Iterator[Finding]:
-    """Findings on everything that was recorded since then."""
+def examine(
+    reader: Reader, since_unix_nano: int, *, store: str, clock: Callable[[], int] = time.time_ns
+) -> Iterator[Finding]:
+    """Findings on everything that was recorded since then.
+
+    ``store`` are the options that name this store in a command; ``clock`` gives nanoseconds since 1970.
+    """
     services = reader.service_health(since_unix_nano, _SERVICES)
     if not services:
         yield from _empty(reader, since_unix_nano, clock())
         return
     for row in services:
-        yield from _of_service(row)
+        yield from _of_service(row, store)
     if services[0]["all_services"] > len(services):
         yield note(
             _P,
@@ -40,7 +45,7 @@ def examine(reader: Reader, since_unix_nano: int, clock: Any = time.time_ns) -> 
             "",
             "A shorter period shows others: --since 1d",
         )
-    yield from _whole(reader, since_unix_nano)
+    yield from _whole(reader, since_unix_nano, store)
 
 
 def _empty(reader: Reader, since_unix_nano: int, now: int) -> Iterator[Finding]:
@@ -56,10 +61,10 @@ def _empty(reader: Reader, since_unix_nano: int, now: int) -> Iterator[Finding]:
     )
 
 
-def _of_service(row: dict[str, Any]) -> Iterator[Finding]:
+def _of_service(row: dict[str, Any], store: str) -> Iterator[Finding]:
     service, calls = row["service"] or "(a service without a name)", row["calls"]
     counted = f"{calls:,} AI call{'' if calls == 1 else 's'}"
-    found = [*_calls(service, row), *_circumstances(service, row)]
+    found = [*_calls(service, row), *_circumstances(service, row, store)]
     if not found:
         yield ok(_P, f"{service}: {counted}, complete")
     yield from found
@@ -116,14 +121,14 @@ def _calls(service: str, row: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _circumstances(service: str, row: dict[str, Any]) -> Iterator[Finding]:
+def _circumstances(service: str, row: dict[str, Any], store: str) -> Iterator[Finding]:
     if row["losses"]:
         yield problem(
             _P,
             Name.TRAIL_LOSSES,
             f"{service}: {row['losses']:,} losses were recorded: {listed(sorted(filter(None, row['loss_reasons'])))}",
             "Something of this service is not in the trail.",
-            f"To see each: $ otel-audit search --event-type loss --service '{service}'",
+            f"To see each: $ otel-audit search {store} --event-type loss --service '{service}'",
         )
     if row["from_the_future"] or row["clock_remarks"]:
         ahead = -row["least_lag_nano"] / _SECOND
@@ -153,7 +158,7 @@ def _circumstances(service: str, row: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _whole(reader: Reader, since_unix_nano: int) -> Iterator[Finding]:
+def _whole(reader: Reader, since_unix_nano: int, store: str) -> Iterator[Finding]:
     if strange := reader.unrecognised(10):
         scopes = listed([f"{scope or '(none)'} ({count:,})" for scope, count in strange.items()])
         yield note(
@@ -169,5 +174,5 @@ def _whole(reader: Reader, since_unix_nano: int) -> Iterator[Finding]:
             Name.TRAIL_LOSSES,
             f"the receiver refused or lost records: {listed([f'{reason} ({n:,})' for reason, n in lost.items()])}",
             "What was refused is in no entry but these.",
-            "$ otel-audit search --event-type loss",
+            f"$ otel-audit search {store} --event-type loss",
         )

@@ -1,4 +1,4 @@
-"""A real instrumentation that was written for another release of its client; ``install`` puts it into an environment."""
+"""A real instrumentation that was written for another release of its client, and how it is installed."""
 
 from __future__ import annotations
 

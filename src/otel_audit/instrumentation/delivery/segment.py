@@ -156,8 +156,12 @@ class Segment:
 
     def set_aside(self) -> None:
         """Keep a damaged file for somebody to look at, where nobody will deliver it."""
-        self.path.rename(self.path.with_suffix(".damaged"))
+        self.rename(".damaged")
         self.close()
+
+    def rename(self, suffix: str) -> None:
+        """Give the file another ending, and so another meaning."""
+        self.path = self.path.rename(self.path.with_suffix(suffix))
 
     def remove(self) -> None:
         """Delete the file and let go of it."""

@@ -62,6 +62,7 @@ class Spool:
         self._unsynced = False
         # Owned by the delivering thread; read by put, where a stale number does no harm.
         self._adopted: Segment | None = None
+        self._rejected: Segment | None = None
         self._others_bytes = 0
         self.records_put = self.records_delivered = 0  # of this process, since it began
 
@@ -169,12 +170,14 @@ class Spool:
     def reject(self, item: Item) -> None:
         """Keep a record that the receiver will never take, where nobody sends it again.
 
-        Renaming the file to ``*.spool`` has it delivered once more.
+        Renaming the file to ``*.spool``, once its process has ended, has its records sent once more.
         """
-        segment = Segment.create(self.folder)
-        segment.append(frame(item))
-        segment.path.rename(segment.path.with_suffix(REJECTED_SUFFIX))
-        segment.close()
+        if self._rejected is None or self._rejected.size >= self._segment_bytes:
+            if self._rejected is not None:
+                self._rejected.close()
+            self._rejected = Segment.create(self.folder)
+            self._rejected.rename(REJECTED_SUFFIX)
+        self._rejected.append(frame(item))
 
     def sync(self) -> None:
         """Have what waits reach the disk itself, if the policy is ``interval``."""
@@ -192,17 +195,19 @@ class Spool:
                 segment.remove() if segment.is_drained else segment.close()
             self._segments.clear()
             self._bytes = 0
-        if self._adopted is not None:
-            self._adopted.close()
-            self._adopted = None
+        for held in (self._adopted, self._rejected):
+            if held is not None:
+                held.close()
+        self._adopted = self._rejected = None
 
     def forget_after_fork(self) -> None:
         """In a forked child: the segments are the parent's. Closing our copies leaves its locks alone."""
         self._lock = threading.Lock()
-        for segment in (*self._segments, *([self._adopted] if self._adopted else ())):
-            segment.close()
+        for segment in (*self._segments, self._adopted, self._rejected):
+            if segment is not None:
+                segment.close()
         self._segments = deque()
-        self._adopted = None
+        self._adopted = self._rejected = None
         self._bytes = 0
         self._unsynced = False
         self.records_put = self.records_delivered = 0
