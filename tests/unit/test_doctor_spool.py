@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-
-from otel_audit.doctor import spool as doctor_spool
-from otel_audit.doctor.findings import Finding
 from otel_audit.instrumentation._segment import Item
 from otel_audit.instrumentation._settings import Settings, read_settings
 from otel_audit.instrumentation._spool import Spool
+
+from otel_audit.doctor import spool as doctor_spool
+from otel_audit.doctor.findings import Finding
 
 ITEM = Item(b"S", b"x" * 1000)
 
