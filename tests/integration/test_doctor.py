@@ -244,6 +244,89 @@ def test_an_instrumentation_that_raises_is_named(doctor: Doctor, stale_site: Pat
     assert "has no attribute" not in doctor.said
 
 
+def test_system_instructions_that_are_left_out_are_named(doctor: Doctor, stale_site: Path) -> None:
+    """Prompt and answer arrive, and what the model was told to be does not."""
+    found = doctor.run(site=stale_site, STALE="texts")
+    assert levels(found)["no-system-text"] == "note"
+    assert "no-content" not in found
+
+
+def test_an_instrumentation_that_breaks_calls_is_named(doctor: Doctor, stale_site: Path) -> None:
+    """The client raises under it, and the type and place of the exception are shown."""
+    found = doctor.run(site=stale_site, STALE="breaks")
+    assert levels(found)["call-failed"] == "problem"
+    assert "TypeError at " in found["call-failed"]["why"]
+
+
+def test_a_process_that_can_not_start_is_named(doctor: Doctor, stale_site: Path) -> None:
+    """Whatever ends it, the rest of the examination goes on."""
+    found = doctor.run(site=stale_site, STALE="exits")
+    assert levels(found)["trial-impossible"] == "problem"
+    assert "code 3" in found["trial-impossible"]["why"]
+    assert any("stored the test record" in line for line in doctor.lines)
+
+
+def test_a_checkout_that_is_not_installed_is_named(doctor: Doctor) -> None:
+    """Without its entry points opentelemetry-instrument passes otel-audit by; calls are tried by configure()."""
+    site = doctor.site(GENAI_OPENAI, clients=("openai",))
+    own = site.with_name("not-installed")
+    shutil.copytree(site, own, symlinks=True)
+    for link in own.glob("otel_audit-*.dist-info"):
+        link.unlink()
+    found = doctor.run(site=own)
+    assert levels(found)["entry-point-missing"] == "problem"
+    assert any("openai chat.completions.create arrived" in line for line in doctor.lines)
+
+
+def test_an_application_that_sets_up_everything_itself(doctor: Doctor) -> None:
+    """Without opentelemetry-instrument the calls are tried by configure() alone."""
+    site = doctor.site(clients=("anthropic",))
+    own = site.with_name("by-hand")
+    shutil.copytree(site, own, symlinks=True)
+    packages = (own / "opentelemetry").resolve()
+    (own / "opentelemetry").unlink()
+    (own / "opentelemetry").mkdir()
+    for package in packages.iterdir():
+        if package.name not in {"instrumentation", "distro"}:
+            (own / "opentelemetry" / package.name).symlink_to(package)
+    for link in [*own.glob("opentelemetry_distro-*"), *own.glob("opentelemetry_instrumentation*")]:
+        link.unlink()
+    found = doctor.run(site=own)
+    assert levels(found)["no-zero-code"] == "note"
+    assert "anthropic messages.create arrived, reported by com.anthropic.sdk.python" in doctor.lines
+    assert f"pip install {GENAI_ANTHROPIC}" in found["no-content"]["mend"]
+
+
+def test_clients_that_are_not_there_or_not_tried(doctor: Doctor) -> None:
+    """No client; one that instruments itself; one that lacks a package for a call; a file that is left out."""
+    assert levels(doctor.run(clients=("none",)))["no-client"] == "note"
+    found = doctor.run(GENAI_OPENAI, clients=("openai", "pydantic_ai"), options=("--no-call",))
+    assert "Agent.instrument_all()" in found["self-instrumented"]["mend"][0]
+    site = doctor.site("openinference-instrumentation-langchain", clients=("langchain",))
+    for link in [*site.glob("langchain_openai*"), *site.glob("langchain_anthropic*")]:
+        link.unlink()
+    found = doctor.run(site=site, OTEL_CONFIG_FILE="/nowhere/otel.yaml")
+    assert "langchain_anthropic is not installed" in found["not-tried"]["what"]
+    assert levels(found)["config-file-not-tried"] == "note"
+
+
+def test_a_sampler_that_drops_everything_changes_nothing(doctor: Doctor) -> None:
+    """The calls arrive all the same: the audit does not depend on sampling."""
+    found = doctor.run(GENAI_OPENAI, OTEL_TRACES_SAMPLER="always_off")
+    assert "problem" not in levels(found).values(), doctor.said
+    assert any("chat.completions.create arrived" in line for line in doctor.lines)
+
+
+@pytest.mark.parametrize("policy", ["hash", "reference", "full"])
+def test_texts_that_the_policy_replaces_are_not_missing(doctor: Doctor, policy: str) -> None:
+    """Under every capture policy the texts are there in the policy's form, and no file of a test call stays."""
+    texts = doctor.spool.parent / "texts"
+    texts.mkdir()
+    found = doctor.run(GENAI_OPENAI, OTEL_AUDIT_CAPTURE_POLICY=policy, OTEL_AUDIT_REFERENCE_BASE=str(texts))
+    assert "problem" not in levels(found).values(), doctor.said
+    assert list(texts.iterdir()) == []
+
+
 def test_an_instrumentation_for_another_release_is_named(doctor: Doctor) -> None:
     """Its own requirement rules the installed client out, so OpenTelemetry does not load it."""
     site = doctor.site(clients=("openai",))

@@ -173,6 +173,13 @@ def test_it_looks_at_environment_and_trail_at_once(trail: Running, tmp_path: Pat
     assert probe["remarks"] == []
 
 
+def test_texts_that_are_kept_in_full_are_named(tmp_path: Path) -> None:
+    """A receiver and a service that mask nothing."""
+    with running(tmp_path / "data", "--no-dashboard", "--capture-policy", "full") as up:
+        up.export(span("open", {**CALL, "audit.capture_policy": "full/1"}))
+        assert doctor(up, code=0)["open", "trail-policy-full"]["level"] == "note"
+
+
 def test_what_can_not_be_looked_at_is_exit_code_2(tmp_path: Path) -> None:
     """No data folder, or no trail named."""
     assert "data" in run("doctor", "--trail-only", code=2).stderr
