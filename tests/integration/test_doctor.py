@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Any
 import pytest
 
 from tests.integration import stale
-from tests.integration.fake_provider import FakeProvider
 from tests.integration.instrumented import PYTHON, ROOT, environment, make_environment
 from tests.integration.otlp_collector import Collector
 
@@ -105,26 +105,36 @@ def test_a_healthy_environment_has_no_problem(doctor: Doctor) -> None:
 
 
 def test_no_real_provider_is_asked_and_no_secret_is_shown(doctor: Doctor) -> None:
-    """The application's base URLs, keys and proxies lead nowhere, and none of their values is printed."""
-    with FakeProvider() as real:
+    """The application's base URLs, keys and proxies are not used, and none of their values is printed."""
+    with socket.create_server(("127.0.0.1", 0)) as real:
+        url = f"http://127.0.0.1:{real.getsockname()[1]}"
         found = doctor.run(
             GENAI_OPENAI,
-            OPENAI_BASE_URL=real.openai_url,
+            options=("--no-send",),
+            OPENAI_BASE_URL=f"{url}/v1",
             OPENAI_API_KEY="sk-very-secret-1",
-            HTTP_PROXY=real.base_url,
-            http_proxy=real.base_url,
+            HTTP_PROXY=url,
+            http_proxy=url,
+            NO_PROXY="",
+            no_proxy="",
+            OTEL_EXPORTER_OTLP_ENDPOINT=url,
             OTEL_AUDIT_HEADERS="authorization=Bearer%20very-secret-2",
-            OTEL_AUDIT_ENDPOINT=self_with_password(doctor.collector.endpoint),
-            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="very-secret-4",
-            no_proxy="127.0.0.1",
+            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="very-secret-3",
         )
-        assert real.calls == []
+        real.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody connected
+            real.accept()
     assert "capture-content-invalid" in found
+    assert any("openai chat.completions.create arrived" in line for line in doctor.lines)
     assert "very-secret" not in doctor.said
 
 
-def self_with_password(endpoint: str) -> str:
-    return endpoint.replace("http://", "http://user:very-secret-3@")
+def test_the_receivers_address_is_shown_without_its_password(doctor: Doctor) -> None:
+    """What stands before the @ is nobody's business."""
+    address = doctor.collector.endpoint.replace("http://", "http://user:very-secret@")
+    doctor.run(GENAI_OPENAI, options=("--no-call",), OTEL_AUDIT_ENDPOINT=address)
+    assert any("stored the test record" in line for line in doctor.lines)
+    assert "very-secret" not in doctor.said
 
 
 def test_the_old_value_of_content_capture_is_named(doctor: Doctor) -> None:
