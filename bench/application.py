@@ -1,4 +1,4 @@
-"""``python bench/application.py``: what recording an AI call costs the application's thread, and what a full spool holds.
+"""``python bench/application.py``: what an AI call's record costs the application's thread; memory of a full spool.
 
 The peer is the plain SDK with its batch processor, which only puts a reference into a queue in memory; both
 export to receivers that throw the bytes away, in the same run. Our figure includes masking personal data and

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Any
 import pytest
 
 from tests.integration import stale
-from tests.integration.fake_provider import FakeProvider
 from tests.integration.instrumented import PYTHON, ROOT, environment, make_environment
 from tests.integration.otlp_collector import Collector
 
@@ -105,26 +105,36 @@ def test_a_healthy_environment_has_no_problem(doctor: Doctor) -> None:
 
 
 def test_no_real_provider_is_asked_and_no_secret_is_shown(doctor: Doctor) -> None:
-    """The application's base URLs, keys and proxies lead nowhere, and none of their values is printed."""
-    with FakeProvider() as real:
+    """The application's base URLs, keys and proxies are not used, and none of their values is printed."""
+    with socket.create_server(("127.0.0.1", 0)) as real:
+        url = f"http://127.0.0.1:{real.getsockname()[1]}"
         found = doctor.run(
             GENAI_OPENAI,
-            OPENAI_BASE_URL=real.openai_url,
+            options=("--no-send",),
+            OPENAI_BASE_URL=f"{url}/v1",
             OPENAI_API_KEY="sk-very-secret-1",
-            HTTP_PROXY=real.base_url,
-            http_proxy=real.base_url,
+            HTTP_PROXY=url,
+            http_proxy=url,
+            NO_PROXY="",
+            no_proxy="",
+            OTEL_EXPORTER_OTLP_ENDPOINT=url,
             OTEL_AUDIT_HEADERS="authorization=Bearer%20very-secret-2",
-            OTEL_AUDIT_ENDPOINT=self_with_password(doctor.collector.endpoint),
-            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="very-secret-4",
-            no_proxy="127.0.0.1",
+            OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="very-secret-3",
         )
-        assert real.calls == []
+        real.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody connected
+            real.accept()
     assert "capture-content-invalid" in found
+    assert any("openai chat.completions.create arrived" in line for line in doctor.lines)
     assert "very-secret" not in doctor.said
 
 
-def self_with_password(endpoint: str) -> str:
-    return endpoint.replace("http://", "http://user:very-secret-3@")
+def test_the_receivers_address_is_shown_without_its_password(doctor: Doctor) -> None:
+    """What stands before the @ is nobody's business."""
+    address = doctor.collector.endpoint.replace("http://", "http://user:very-secret@")
+    doctor.run(GENAI_OPENAI, options=("--no-call",), OTEL_AUDIT_ENDPOINT=address)
+    assert any("stored the test record" in line for line in doctor.lines)
+    assert "very-secret" not in doctor.said
 
 
 def test_the_old_value_of_content_capture_is_named(doctor: Doctor) -> None:
@@ -242,6 +252,89 @@ def test_an_instrumentation_that_raises_is_named(doctor: Doctor, stale_site: Pat
     assert found["instrumentation-fails"]["level"] == "problem"
     assert "openai failed: AttributeError" in doctor.said
     assert "has no attribute" not in doctor.said
+
+
+def test_system_instructions_that_are_left_out_are_named(doctor: Doctor, stale_site: Path) -> None:
+    """Prompt and answer arrive, and what the model was told to be does not."""
+    found = doctor.run(site=stale_site, STALE="texts")
+    assert levels(found)["no-system-text"] == "note"
+    assert "no-content" not in found
+
+
+def test_an_instrumentation_that_breaks_calls_is_named(doctor: Doctor, stale_site: Path) -> None:
+    """The client raises under it, and the type and place of the exception are shown."""
+    found = doctor.run(site=stale_site, STALE="breaks")
+    assert levels(found)["call-failed"] == "problem"
+    assert "TypeError at " in found["call-failed"]["why"]
+
+
+def test_a_process_that_can_not_start_is_named(doctor: Doctor, stale_site: Path) -> None:
+    """Whatever ends it, the rest of the examination goes on."""
+    found = doctor.run(site=stale_site, STALE="exits")
+    assert levels(found)["trial-impossible"] == "problem"
+    assert "code 3" in found["trial-impossible"]["why"]
+    assert any("stored the test record" in line for line in doctor.lines)
+
+
+def test_a_checkout_that_is_not_installed_is_named(doctor: Doctor) -> None:
+    """Without its entry points opentelemetry-instrument passes otel-audit by; calls are tried by configure()."""
+    site = doctor.site(GENAI_OPENAI, clients=("openai",))
+    own = site.with_name("not-installed")
+    shutil.copytree(site, own, symlinks=True)
+    for link in own.glob("otel_audit-*.dist-info"):
+        link.unlink()
+    found = doctor.run(site=own)
+    assert levels(found)["entry-point-missing"] == "problem"
+    assert any("openai chat.completions.create arrived" in line for line in doctor.lines)
+
+
+def test_an_application_that_sets_up_everything_itself(doctor: Doctor) -> None:
+    """Without opentelemetry-instrument the calls are tried by configure() alone."""
+    site = doctor.site(clients=("anthropic",))
+    own = site.with_name("by-hand")
+    shutil.copytree(site, own, symlinks=True)
+    packages = (own / "opentelemetry").resolve()
+    (own / "opentelemetry").unlink()
+    (own / "opentelemetry").mkdir()
+    for package in packages.iterdir():
+        if package.name not in {"instrumentation", "distro"}:
+            (own / "opentelemetry" / package.name).symlink_to(package)
+    for link in [*own.glob("opentelemetry_distro-*"), *own.glob("opentelemetry_instrumentation*")]:
+        link.unlink()
+    found = doctor.run(site=own)
+    assert levels(found)["no-zero-code"] == "note"
+    assert "anthropic messages.create arrived, reported by com.anthropic.sdk.python" in doctor.lines
+    assert f"pip install {GENAI_ANTHROPIC}" in found["no-content"]["mend"]
+
+
+def test_clients_that_are_not_there_or_not_tried(doctor: Doctor) -> None:
+    """No client; one that instruments itself; one that lacks a package for a call; a file that is left out."""
+    assert levels(doctor.run(clients=("none",)))["no-client"] == "note"
+    found = doctor.run(GENAI_OPENAI, clients=("openai", "pydantic_ai"), options=("--no-call",))
+    assert "Agent.instrument_all()" in found["self-instrumented"]["mend"][0]
+    site = doctor.site("openinference-instrumentation-langchain", clients=("langchain",))
+    for link in [*site.glob("langchain_openai*"), *site.glob("langchain_anthropic*")]:
+        link.unlink()
+    found = doctor.run(site=site, OTEL_CONFIG_FILE="/nowhere/otel.yaml")
+    assert "langchain_anthropic is not installed" in found["not-tried"]["what"]
+    assert levels(found)["config-file-not-tried"] == "note"
+
+
+def test_a_sampler_that_drops_everything_changes_nothing(doctor: Doctor) -> None:
+    """The calls arrive all the same: the audit does not depend on sampling."""
+    found = doctor.run(GENAI_OPENAI, OTEL_TRACES_SAMPLER="always_off")
+    assert "problem" not in levels(found).values(), doctor.said
+    assert any("chat.completions.create arrived" in line for line in doctor.lines)
+
+
+@pytest.mark.parametrize("policy", ["hash", "reference", "full"])
+def test_texts_that_the_policy_replaces_are_not_missing(doctor: Doctor, policy: str) -> None:
+    """Under every capture policy the texts are there in the policy's form, and no file of a test call stays."""
+    texts = doctor.spool.parent / "texts"
+    texts.mkdir()
+    found = doctor.run(GENAI_OPENAI, OTEL_AUDIT_CAPTURE_POLICY=policy, OTEL_AUDIT_REFERENCE_BASE=str(texts))
+    assert "problem" not in levels(found).values(), doctor.said
+    assert list(texts.iterdir()) == []
 
 
 def test_an_instrumentation_for_another_release_is_named(doctor: Doctor) -> None:

@@ -42,13 +42,15 @@ logger = _logs.get_logger("genai")
 for number in range(500):
     some = draw()
     nested = {"person": {"note": some.sentence(rng), "card": int(some.card[0]), "phone": some.phone[0]}}
-    there = SpanContext(1, 2, False, TraceFlags(1), TraceState([("who", f"{number}{draw().email[0].encode('ascii', 'ignore').decode()}")]))
+    address = draw().email[0].encode("ascii", "ignore").decode()
+    there = SpanContext(1, 2, False, TraceFlags(1), TraceState([("who", f"{number}{address}")]))
     with audit.task(f"task-{draw().customer}", kind="credit", subject_ref=draw().email[1]):
         span = tracer.start_span(f"mail {draw().email[0]} {draw().phone[1]}", links=[Link(there, {"why": text()})])
         span.set_attributes({
             "gen_ai.operation.name": "chat",
             "gen_ai.input.messages": json.dumps([{"role": "user", "parts": [{"content": json.dumps(nested)}]}]),
-            "url.full": f"https://x.example/?m={quote(some.email[0])}&t={quote(some.phone[1], safe='')}&n={quote(some.name)}",
+            "url.full": f"https://x.example/?m={quote(some.email[0])}&t={quote(some.phone[1], safe='')}"
+            f"&n={quote(some.name)}",
             "payload": base64.b64encode(text().encode()).decode(),
             "blob": text().encode(),
             "list": [draw().card[1], draw().email[2]],
@@ -67,7 +69,8 @@ for number in range(500):
                               attributes={"note": text(), "deep": {"mail": draw().email[0]}}))
         with audit.review(f"task-{draw().customer}", reviewer=draw().email[0]) as review:
             review.modify(text(), text(), rationale=text(), rationale_code=f"called {draw().phone[0]}")
-        audit.escalate(f"task-{draw().customer}", from_reviewer=draw().email[0], to_reviewer=draw().email[1], reason=text())
+        to = draw().email[1]
+        audit.escalate(f"task-{draw().customer}", from_reviewer=draw().email[0], to_reviewer=to, reason=text())
         audit.record_access("search", actor=draw().email[0], filter={"text": text()}, purpose=text())
         audit.finish_review(text(), decision="approved")  # no ticket at all: its text must not be logged
         audit.resolve(f"task-{draw().customer}", by=draw().email[0], resolution="paid", note=text())

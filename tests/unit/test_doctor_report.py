@@ -16,7 +16,7 @@ PAGE = ROOT / "docs" / "how-to" / "doctor.md"
 
 def test_the_page_explains_every_finding() -> None:
     """Each name of the code is in the page's tables once, and the page has no other."""
-    named = re.findall(r"^\| `([a-z0-9-]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"^\| `([a-z][a-z0-9-]*)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(named) == sorted(each.value for each in Name)
 
 
@@ -89,6 +89,16 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch) -> None:
     plain = _Terminal()
     report.write(FINDINGS, plain, "about")
     assert "\x1b" not in plain.getvalue()
+
+
+def test_a_name_that_others_chose_can_not_steer_the_terminal() -> None:
+    """Escape sequences in a service's name are shown as what they are not."""
+    out = _Terminal()
+    evil = findings.note(Part.TRAIL, Name.TRAIL_NO_CALLS, "a\x1b[2Jb", "c\x07d", "$ rm \x1b[1m")
+    report.write([evil], out, "about")
+    assert "\x1b[2J" not in out.getvalue()
+    assert "\x1b[1m\n" not in out.getvalue()
+    assert "\x07" not in out.getvalue()
 
 
 def test_programs_get_every_field() -> None:

@@ -128,7 +128,8 @@ def test_a_killed_process_leaves_its_records_to_the_next(tmp_path: Path) -> None
     """Records of a process that was killed right after ``put`` are delivered by another, once."""
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from otel_audit.instrumentation.delivery.spool import Spool; from otel_audit.instrumentation.delivery.segment import Item\n"
+        "from otel_audit.instrumentation.delivery.spool import Spool\n"
+        "from otel_audit.instrumentation.delivery.segment import Item\n"
         "spool = Spool(Path(sys.argv[1]), max_bytes=1 << 20)\n"
         "[spool.put(Item(b'S', str(n).encode())) for n in range(20)]\n"
         "spool.delivered(spool.take(5, 1000))\n"

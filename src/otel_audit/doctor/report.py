@@ -50,9 +50,14 @@ def write(findings: Sequence[Finding], out: TextIO, about: str) -> None:
     out.write(text)
 
 
+def _printable(line: str) -> str:
+    """Names that others chose can not steer the terminal."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in line)
+
+
 def _wrapped(text: str, width: int) -> list[str]:
     """Lines of whole words: the names of packages, variables and files are never torn."""
-    return textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
+    return textwrap.wrap(_printable(text), width, break_on_hyphens=False, break_long_words=False)
 
 
 def _explained(finding: Finding, width: int) -> Iterator[str]:
@@ -64,7 +69,7 @@ def _explained(finding: Finding, width: int) -> Iterator[str]:
             first, *rest = _wrapped(words, width - 6)
             yield from (f"    → {first}", *(f"      {line}" for line in rest))
         if command:  # whole, however long: it is to be copied
-            yield f"        {command}"
+            yield f"        {_printable(command)}"
 
 
 def summary(findings: Sequence[Finding]) -> str:

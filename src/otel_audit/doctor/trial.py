@@ -88,7 +88,7 @@ def run(env: Mapping[str, str], clients: Sequence[str]) -> Trial:
     ):
         results_file = Path(folder) / "results.json"
         command = [sys.executable, "-m", _CHILD, provider.url, str(results_file), *clients]
-        child_env = _child_environment(env, catcher.url, Path(folder))
+        child_env = child_environment(env, catcher.url, Path(folder))
         done = subprocess.run(
             command, env=child_env, timeout=_SECONDS, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
@@ -99,7 +99,8 @@ def run(env: Mapping[str, str], clients: Sequence[str]) -> Trial:
     return Trial(Results([Call(**each) for each in said["calls"]], said["loader"], said["delivered"]), catcher.events)
 
 
-def _child_environment(env: Mapping[str, str], catcher_url: str, folder: Path) -> dict[str, str]:
+def child_environment(env: Mapping[str, str], catcher_url: str, folder: Path) -> dict[str, str]:
+    """``env`` without what leads elsewhere: records go to the catcher, files to ``folder``."""
     kept = {name: value for name, value in env.items() if not _TAKEN.fullmatch(name)}
     if path := _without_sitecustomize(env.get("PYTHONPATH", "")):
         kept["PYTHONPATH"] = path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -54,7 +53,7 @@ class GrpcServer:
             (METRICS_SERVICE, intake.metrics),
         ):
             self._server.add_generic_rpc_handlers(
-                (grpc.method_handlers_generic_handler(service, {"Export": _unary(method)}),)
+                (grpc.method_handlers_generic_handler(service, {"Export": _unary(method, intake.clock)}),)
             )
         try:
             self.port = self._server.add_insecure_port(f"{host}:{port}")
@@ -82,13 +81,13 @@ class GrpcServer:
         self._executor.shutdown()
 
 
-def _unary(method: Callable[[bytes, float], bytes]) -> grpc.RpcMethodHandler[bytes, bytes]:
+def _unary(method: Callable[[bytes, float], bytes], clock: Callable[[], int]) -> grpc.RpcMethodHandler[bytes, bytes]:
     """Bytes in, bytes out: decoding is ours, so that a damaged message gets our answer and loses nothing else."""
 
     def handle(body: bytes, context: grpc.ServicerContext) -> bytes:
         remaining = context.time_remaining()
         wait = MAX_WAIT_SECONDS if remaining is None else min(remaining, MAX_WAIT_SECONDS)
-        received = time.time_ns()
+        received = clock()
         try:
             answer = method(body, wait)
         except RejectedBatch as exc:

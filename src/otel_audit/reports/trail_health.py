@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -126,9 +127,9 @@ def _circumstances(service: str, row: dict[str, Any], store: str) -> Iterator[Fi
         yield problem(
             _P,
             Name.TRAIL_LOSSES,
-            f"{service}: {row['losses']:,} losses were recorded: {listed(sorted(filter(None, row['loss_reasons'])))}",
-            "Something of this service is not in the trail.",
-            f"To see each: $ otel-audit search {store} --event-type loss --service '{service}'",
+            f"{service}: {row['losses']:,} records were lost ({', '.join(sorted(row['loss_reasons']))})",
+            "The application, or the receiver, recorded that they are missing.",
+            f"To see each: $ otel-audit search {store} --event-type loss --service {shlex.quote(row['service'])}",
         )
     if row["from_the_future"] or row["clock_remarks"]:
         ahead = -row["least_lag_nano"] / _SECOND

@@ -4,7 +4,10 @@
 ``chat``: patches chat completions alone, and tells the model asked for and nothing else.
 ``apart``: as ``chat``, with spans outside of the caller's context.
 ``plain``: as ``chat``, with attributes that no convention knows.
+``texts``: as ``chat``, with the texts, the system instructions left out.
+``breaks``: hands a client's method what it does not take.
 ``raises``: fails while it is loaded.
+``exits``: ends the process while it is loaded.
 """
 
 import importlib
@@ -29,6 +32,8 @@ class StaleInstrumentor(BaseInstrumentor):
         way = os.environ["STALE"]
         if way == "raises":
             raise AttributeError("module 'openai' has no attribute 'ChatCompletion'")
+        if way == "exits":
+            os._exit(3)
         module, name = PATHS.get(way, NOW)
         try:
             importlib.import_module(module)
@@ -39,6 +44,11 @@ class StaleInstrumentor(BaseInstrumentor):
         def call(wrapped, instance, args, kwargs):
             known = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
             known["gen_ai.request.model"] = kwargs["model"]
+            if way == "texts":
+                known["gen_ai.input.messages"] = '[{"role":"user","parts":[{"type":"text","content":"?"}]}]'
+                known["gen_ai.output.messages"] = '[{"role":"assistant","parts":[{"type":"text","content":"!"}]}]'
+            if way == "breaks":
+                kwargs["stream_options_v0"] = True
             attributes = {"llm.vendor.thing": kwargs["model"]} if way == "plain" else known
             with tracer.start_as_current_span("chat", Context() if way == "apart" else None, attributes=attributes):
                 return wrapped(*args, **kwargs)
