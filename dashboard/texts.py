@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from otel_audit.privacy.redactor import TOKEN
 from otel_audit.reports import narrate
 
 SHOWN_CHARACTERS: Final = 20_000  # more makes a page slow; what is left out is said, and exports have all of it
 _DIFFED_WORDS: Final = 6_000
-_WORDS: Final = re.compile(r"\s+|\w+|[^\w\s]")
+_WORDS: Final = re.compile(rf"{TOKEN.pattern}|\s+|\w+|[^\w\s]")  # a mark of masked data is one word
 _ROLES: Final = {
     "system": "Instructions",
     "user": "User",

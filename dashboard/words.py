@@ -47,6 +47,7 @@ _KINDS: Final[dict[str, Kind]] = {
     EventType.LEDGER_CLOSED: Kind("Ledger closed", "lock", "created", "gray"),
     EventType.SPAN: Kind("Technical span", "account_tree", "created", "gray"),
     EventType.LOG: Kind("Log record", "notes", "created", "gray"),
+    "reported_again": Kind("Reported again", "content_copy", "created", "gray"),  # a duplicate; see reader's counts
 }
 
 MAIN_TYPES: Final = (

@@ -133,8 +133,10 @@ def _known_gaps() -> None:
     items = [lost if losses else "No losses recorded."]
     if unknown:
         scopes = ", ".join(f"{scope or 'no name'} ({number:,})" for scope, number in unknown.items())
+        number = sum(unknown.values())
+        verb = "looks like an AI call" if number == 1 else "look like AI calls"
         items.append(
-            f"{count(sum(unknown.values()), 'record')} look like AI calls of a convention this version does not know: "
+            f"{count(number, 'record')} {verb} of a convention this version does not know: "
             f"{esc(scopes)}. They are stored and searchable as technical spans."
         )
     else:

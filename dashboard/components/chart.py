@@ -40,7 +40,7 @@ def event_bars(bars: Sequence[dict[str, Any]], step_seconds: int) -> None:
         gridColor=colours["line"],
         domain=False,
         ticks=False,
-        format=",",
+        format=",d",  # "," alone writes 200 as 2e+2 where there are few ticks
     )
     drawing = (
         alt.Chart(data)

@@ -8,6 +8,7 @@ import story
 import texts
 from formats import duration, esc
 from links import task_url
+from masked import prose
 from words import Row, kind_of
 
 from otel_audit.model import EventType
@@ -35,7 +36,7 @@ def verdict(pieces: Iterable[story.Piece]) -> str:
 
 def strong(pieces: Iterable[story.Piece]) -> str:
     """Pieces of a sentence, some of them bold."""
-    return "".join(f"<b>{esc(text)}</b>" if is_strong else esc(text) for text, is_strong in pieces)
+    return "".join(f"<b>{prose(text)}</b>" if is_strong else prose(text) for text, is_strong in pieces)
 
 
 def time_bar(rows: Sequence[Row]) -> str:
@@ -95,8 +96,8 @@ def _line(happening: story.Happening, marked: tuple[str, int] | None, *, with_te
     parts = [
         f'<li class="t-{kind.tone}{" marked" if is_marked else ""}"{" aria-current=true" if is_marked else ""}>',
         f'<span class="dot" title="{esc(kind.label)}"><span class="ic" aria-hidden="true">{kind.icon}</span></span>',
-        f'<div class="top"><b>{esc(happening.headline)}</b>{time}</div>',
-        f'<div class="meta">{esc(" · ".join([kind.label, *happening.notes]))}</div>',
+        f'<div class="top"><b>{prose(happening.headline)}</b>{time}</div>',
+        f'<div class="meta">{prose(" · ".join([kind.label, *happening.notes]))}</div>',
         f'<blockquote class="why">{_text(why)}</blockquote>' if why else "",
         _readable(row) if with_texts else "",
         _details(row),
@@ -127,7 +128,7 @@ def _folded(title: str, said: Iterable[texts.Message]) -> str:
 
 def _details(row: Row) -> str:
     pairs = "".join(
-        f"<dt>{esc(label)}</dt><dd>{f'<code>{esc(value)}</code>' if is_code else esc(value)}</dd>"
+        f"<dt>{esc(label)}</dt><dd>{f'<code>{esc(value)}</code>' if is_code else prose(value)}</dd>"
         for label, value, is_code in story.details(row)
     )
     link = ""
@@ -145,13 +146,13 @@ def diff(before: str, after: str) -> str:
 
 def _run(run: texts.Run) -> str:
     if not run.changed:
-        return esc(run.added)
-    removed = f"<del>{esc(run.removed)}</del>" if run.removed else ""
-    added = f"<ins>{esc(run.added)}</ins>" if run.added else ""
+        return prose(run.added)
+    removed = f"<del>{prose(run.removed)}</del>" if run.removed else ""
+    added = f"<ins>{prose(run.added)}</ins>" if run.added else ""
     return f"{removed}{' ' if removed and added else ''}{added}"
 
 
 def _text(text: str) -> str:
     shown, left_out = texts.shortened(text)
     more = f"\n… {left_out:,} more characters: the export has all of them." if left_out else ""
-    return esc(shown + more)
+    return prose(shown + more)
