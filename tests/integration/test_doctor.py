@@ -403,6 +403,24 @@ def test_what_can_not_be_asked_for_is_exit_code_2(doctor: Doctor) -> None:
     assert "invalid choice" in done.stderr
 
 
+def test_the_base_install_says_how_to_call_it(doctor: Doctor) -> None:
+    """``otel-audit doctor`` needs more than an application has, and names what does not."""
+    site = doctor.site(GENAI_OPENAI, clients=("openai",))
+    done = subprocess.run(
+        [PYTHON, "-S", "-m", "otel_audit", "doctor"],  # -S: without what is installed beside the interpreter
+        env=environment("loans", doctor.collector.endpoint, site), cwd=ROOT,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "python -m otel_audit.doctor" in done.stderr
+    done = subprocess.run(
+        [PYTHON, "-S", "-m", "otel_audit.doctor", "--no-call", "--json"],
+        env=environment("loans", doctor.collector.endpoint, site), cwd=ROOT,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_people_read_signs_names_and_commands(doctor: Doctor) -> None:
     """The terminal's report has a sign a line, the name of each finding, whole commands, and a summary at the end."""
     site = doctor.site(GENAI_OPENAI, clients=("openai",))

@@ -120,7 +120,8 @@ def test_the_numbers_are_those_of_the_entries(trail: Running) -> None:
 
 def test_a_complete_service_is_fine(trail: Running) -> None:
     """All that the doctor looks for is there."""
-    assert {name for service, name in doctor(trail) if service == "whole"} == {None}
+    found = [each for (service, _), each in doctor(trail).items() if service == "whole"]
+    assert [each["what"] for each in found] == ["whole: 1 AI call, complete (capture policy redacted/1)"]
 
 
 def test_a_clock_that_is_ahead_is_a_problem(trail: Running) -> None:

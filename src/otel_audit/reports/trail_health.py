@@ -64,10 +64,11 @@ def _empty(reader: Reader, since_unix_nano: int, now: int) -> Iterator[Finding]:
 
 def _of_service(row: dict[str, Any], store: str) -> Iterator[Finding]:
     service, calls = row["service"] or "(a service without a name)", row["calls"]
+    policies = listed(sorted(filter(None, row["policies"])))
     counted = f"{calls:,} AI call{'' if calls == 1 else 's'}"
     found = [*_calls(service, row), *_circumstances(service, row, store)]
     if not found:
-        yield ok(_P, f"{service}: {counted}, complete")
+        yield ok(_P, f"{service}: {counted}, complete (capture policy {policies})")
     yield from found
 
 
