@@ -12,7 +12,10 @@ from typing import Any, Final
 try:
     import click
 except ModuleNotFoundError as exc:  # pragma: no cover - the base install is for applications
-    sys.stderr.write("otel-audit: the commands need more than an application does: pip install 'otel-audit[all]'\n")
+    sys.stderr.write(
+        "otel-audit: the commands need more than an application does: pip install 'otel-audit[all]'\n"
+        "The doctor needs no more than this: python -m otel_audit.doctor\n"
+    )
     raise SystemExit(2) from exc
 
 from otel_audit.errors import AuditError

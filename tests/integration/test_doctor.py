@@ -23,6 +23,7 @@ from tests.integration.otlp_collector import Collector
 GENAI_OPENAI = "opentelemetry-instrumentation-genai-openai"
 GENAI_ANTHROPIC = "opentelemetry-instrumentation-genai-anthropic"
 OPENINFERENCE = "openinference-instrumentation-openai"
+TRACELOOP = "opentelemetry-instrumentation-openai"
 CLIENTS = ("openai", "anthropic", "langchain", "pydantic_ai", "pydantic_graph")
 # Nothing of these belongs to an application's install.
 OTHERS = ("click", "chdb", "clickhouse", "numpy", "pyarrow", "cryptography", "starlette", "uvicorn", "streamlit")
@@ -159,6 +160,22 @@ def test_no_content_capture_is_seen_in_the_call(doctor: Doctor) -> None:
     mended = doctor.run(GENAI_OPENAI, **{"OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK": "upload", CONTENT: "SPAN_ONLY"})
     assert "no-content" not in mended
     assert levels(mended)["completion-hook-other"] == "note"
+
+
+@pytest.mark.parametrize(
+    ("instrumentation", "switch", "mend"),
+    [
+        (OPENINFERENCE, {"OPENINFERENCE_HIDE_INPUTS": "true"}, "unset OPENINFERENCE_HIDE_INPUTS"),
+        (TRACELOOP, {"TRACELOOP_TRACE_CONTENT": "false"}, "export TRACELOOP_TRACE_CONTENT=true"),
+    ],
+)
+def test_an_instrumentation_s_own_switch_is_named(
+    doctor: Doctor, instrumentation: str, switch: dict[str, str], mend: str
+) -> None:
+    """Each maker's own variable hides texts, and is what the doctor has you change."""
+    found = doctor.run(instrumentation, **switch)
+    assert found["no-content"]["mend"] == [mend]
+    assert "no-content" not in doctor.run(instrumentation)
 
 
 def test_two_instrumentations_at_once_are_named(doctor: Doctor) -> None:
@@ -384,6 +401,24 @@ def test_what_can_not_be_asked_for_is_exit_code_2(doctor: Doctor) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "invalid choice" in done.stderr
+
+
+def test_the_base_install_says_how_to_call_it(doctor: Doctor) -> None:
+    """``otel-audit doctor`` needs more than an application has, and names what does not."""
+    site = doctor.site(GENAI_OPENAI, clients=("openai",))
+    done = subprocess.run(
+        [PYTHON, "-S", "-m", "otel_audit", "doctor"],  # -S: without what is installed beside the interpreter
+        env=environment("loans", doctor.collector.endpoint, site), cwd=ROOT,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "python -m otel_audit.doctor" in done.stderr
+    done = subprocess.run(
+        [PYTHON, "-S", "-m", "otel_audit.doctor", "--no-call", "--json"],
+        env=environment("loans", doctor.collector.endpoint, site), cwd=ROOT,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_people_read_signs_names_and_commands(doctor: Doctor) -> None:

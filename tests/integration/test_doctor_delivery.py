@@ -19,10 +19,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from otel_audit.instrumentation._transport import Destination, Protocol
 
 from otel_audit.doctor import delivery
 from otel_audit.doctor.findings import Finding
+from otel_audit.instrumentation.delivery.transport import Destination, Protocol
 from tests.integration.otlp_collector import Collector
 
 HOUR = 3600 * 10**9

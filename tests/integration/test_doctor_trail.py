@@ -120,7 +120,8 @@ def test_the_numbers_are_those_of_the_entries(trail: Running) -> None:
 
 def test_a_complete_service_is_fine(trail: Running) -> None:
     """All that the doctor looks for is there."""
-    assert {name for service, name in doctor(trail) if service == "whole"} == {None}
+    found = [each for (service, _), each in doctor(trail).items() if service == "whole"]
+    assert [each["what"] for each in found] == ["whole: 1 AI call, complete (capture policy redacted/1)"]
 
 
 def test_a_clock_that_is_ahead_is_a_problem(trail: Running) -> None:
@@ -138,7 +139,9 @@ def test_losses_and_strangers_are_named(trail: Running) -> None:
     command = shlex.split(losses["mend"][0].partition(": ")[2])
     said = subprocess.run([*COMMAND, *command[1:]], capture_output=True, text=True, check=True, timeout=60)
     assert "some records were lost" in said.stdout
-    assert ("lossy", "trail-no-calls") in found
+    (silent,) = [each["what"] for (_, name), each in found.items() if name == "trail-no-calls"]
+    assert "lossy" in silent
+    assert "whole" not in silent
     assert any(name == "trail-not-recognised" and "nobody.knows" in each["what"] for (_, name), each in found.items())
 
 
@@ -173,11 +176,17 @@ def test_it_looks_at_environment_and_trail_at_once(trail: Running, tmp_path: Pat
     assert probe["remarks"] == []
 
 
-def test_texts_that_are_kept_in_full_are_named(tmp_path: Path) -> None:
-    """A receiver and a service that mask nothing."""
+def test_full_texts_and_many_services_are_named(tmp_path: Path) -> None:
+    """A receiver and a service that mask nothing; of many services those with AI calls come first, and none is hidden."""
     with running(tmp_path / "data", "--no-dashboard", "--capture-policy", "full") as up:
         up.export(span("open", {**CALL, "audit.capture_policy": "full/1"}))
         assert doctor(up, code=0)["open", "trail-policy-full"]["level"] == "note"
+        for number in range(60):
+            up.export(span(f"service-{number}", {}))
+        found = doctor(up, code=0)
+        (left_out,) = [each["what"] for (_, name), each in found.items() if name == "not-tried"]
+        assert left_out.startswith("11 services")
+        assert ("open", "trail-policy-full") in found
 
 
 def test_what_can_not_be_looked_at_is_exit_code_2(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_parts_are_in_order_with_their_signs() -> None:
         "    → Empty it:",
         "        rm it",
         "",
-        "1 problem and 1 note. docs/how-to/doctor.md explains each by the name in brackets.",
+        "1 problem and 1 note. docs/how-to/doctor.md explains each.",
     ]
 
 

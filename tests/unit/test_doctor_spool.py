@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from otel_audit.instrumentation._segment import Item
-from otel_audit.instrumentation._settings import Settings, read_settings
-from otel_audit.instrumentation._spool import Spool
 
 from otel_audit.doctor import spool as doctor_spool
 from otel_audit.doctor.findings import Finding
+from otel_audit.doctor.settings import settings_of
+from otel_audit.instrumentation.delivery.segment import Item
+from otel_audit.instrumentation.delivery.settings import Settings, read_settings
+from otel_audit.instrumentation.delivery.spool import Spool
 
 ITEM = Item(b"S", b"x" * 1000)
 
@@ -116,3 +117,15 @@ def test_what_was_set_aside_is_a_problem(tmp_path: Path, suffix: str, name: str)
     assert list(found) == [name]
     assert found[name].level == "problem"
     assert found[name].mend
+
+
+def test_a_spool_among_temporary_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no home folder can be used, the application falls back to them, and that is a note."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "file").write_text("")
+    for env in ({"HOME": str(tmp_path / "file")}, {}):
+        found, complaints = settings_of(env)
+        assert complaints == []
+        assert {each.name: each.level for each in doctor_spool.examine(found) if each.name} == {
+            "spool-temporary": "note"
+        }

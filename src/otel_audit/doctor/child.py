@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import otel_audit
 
-_SYSTEM: Final = "You are asked by the doctor of otel-audit."
-_QUESTION: Final = "Does this call arrive in the audit trail?"
+SYSTEM: Final = "You are asked by the doctor of otel-audit."
+QUESTION: Final = "Does this call arrive in the audit trail?"
 _KEY: Final = "otel-audit-doctor"  # where clients insist on one
 _SECONDS: Final = 20.0
 _LOADER: Final = "opentelemetry.instrumentation.auto_instrumentation"
@@ -51,13 +51,13 @@ def _openai(url: str) -> dict[str, Callable[[], Any]]:
     import openai  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - the application's
 
     client = openai.OpenAI(base_url=f"{url}/v1", api_key=_KEY, max_retries=0, timeout=_SECONDS)
-    messages: Any = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _QUESTION}]
+    messages: Any = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
     apis: dict[str, Callable[[], Any]] = {
         "chat.completions.create": lambda: client.chat.completions.create(model="gpt-4o-mini", messages=messages)
     }
     if hasattr(client, "responses"):
         apis["responses.create"] = lambda: client.responses.create(
-            model="gpt-4o-mini", instructions=_SYSTEM, input=_QUESTION
+            model="gpt-4o-mini", instructions=SYSTEM, input=QUESTION
         )
     return apis
 
@@ -66,16 +66,16 @@ def _anthropic(url: str) -> dict[str, Callable[[], Any]]:
     import anthropic  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - the application's
 
     client = anthropic.Anthropic(base_url=url, api_key=_KEY, max_retries=0, timeout=_SECONDS)
-    messages: Any = [{"role": "user", "content": _QUESTION}]
+    messages: Any = [{"role": "user", "content": QUESTION}]
     return {
         "messages.create": lambda: client.messages.create(
-            model="claude-sonnet-4-5", max_tokens=100, system=_SYSTEM, messages=messages
+            model="claude-sonnet-4-5", max_tokens=100, system=SYSTEM, messages=messages
         )
     }
 
 
 def _langchain(url: str) -> dict[str, Callable[[], Any]]:
-    messages = [("system", _SYSTEM), ("user", _QUESTION)]
+    messages = [("system", SYSTEM), ("user", QUESTION)]
     try:
         chat = importlib.import_module("langchain_openai").ChatOpenAI
     except ModuleNotFoundError:

@@ -61,6 +61,7 @@ class Name(StrEnum):
     NO_TASK = "no-task"
     # Spool
     SPOOL_NOT_WRITABLE = "spool-not-writable"
+    SPOOL_TEMPORARY = "spool-temporary"
     SPOOL_FILLING = "spool-filling"
     SPOOL_DISK_SHORT = "spool-disk-short"
     SPOOL_WAITING = "spool-waiting"

@@ -16,7 +16,7 @@ _PLAIN_SIGNS: Final = {Level.OK: "+", Level.NOTE: "!", Level.PROBLEM: "x"}
 _COLOURS: Final = {Level.OK: "32", Level.NOTE: "33", Level.PROBLEM: "31"}
 _WIDEST: Final = 100
 _COMMAND: Final = "$ "
-_PAGE: Final = "docs/how-to/doctor.md explains each by the name in brackets."
+_PAGE: Final = "docs/how-to/doctor.md explains each."
 
 
 def write(findings: Sequence[Finding], out: TextIO, about: str) -> None:

@@ -53,8 +53,9 @@ def _complaints() -> Iterator[list[str]]:
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            arguments = record.args if isinstance(record.args, tuple) else ()
-            said.append(str(arguments[-1]) if arguments else record.getMessage())
+            operation, complaint = record.args if isinstance(record.args, tuple) else ("", record.getMessage())
+            if operation != "spool":  # spool.py looks at the folder itself
+                said.append(str(complaint))
 
     logger, listener = logging.getLogger("otel_audit"), Listener()
     propagates, logger.propagate = logger.propagate, False

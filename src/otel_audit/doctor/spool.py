@@ -43,6 +43,14 @@ def examine(settings: Settings) -> Iterator[Finding]:
         )
         return
     yield ok(_P, f"{folder} can be written")
+    if folder.parent == Path(tempfile.gettempdir()) and folder.name.startswith("otel-audit-spool-"):
+        yield note(
+            _P,
+            Name.SPOOL_TEMPORARY,
+            "the spool is in the folder for temporary files",
+            "There is no home folder that it could be in. What waits there may be deleted at the next boot.",
+            "$ export OTEL_AUDIT_SPOOL_DIR=/var/lib/otel-audit-spool",
+        )
     yield from _room(settings, files)
     yield from _waiting(files)
     yield from _set_aside(files)

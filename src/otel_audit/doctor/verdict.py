@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from otel_audit.doctor.child import Call, Results
+from otel_audit.doctor.child import QUESTION, SYSTEM, Call, Results
 from otel_audit.doctor.clients import Installed
 from otel_audit.doctor.findings import Finding, Name, Part, listed, note, ok, problem
+from otel_audit.doctor.provider import ANSWER
 from otel_audit.doctor.settings import CONTENT_MODES, CONTENT_VARIABLE, HOOK_VARIABLE
 from otel_audit.instrumentation.delivery.losses import TRACER_NAME
 from otel_audit.instrumentation.sdk.processor import is_relevant
@@ -16,9 +18,13 @@ from otel_audit.model import AuditEvent, EventType
 
 _P: Final = Part.CALLS
 _TEXTS: Final = {"input": "the prompt", "output": "the answer"}
+# What was said in the test calls; an instrumentation may send a text that says only that it hides the text.
+_SAID: Final = {"input": QUESTION, "output": ANSWER, "system_instructions": SYSTEM}
+_MASKED: Final = re.compile(r"\[(ref:|[a-z0-9_]+:k[0-9a-f]{6}:)")  # what the application's own capture policy leaves
 # Instrumentations that have switches of their own for prompts and answers, by the beginning of their scope.
+_HIDING: Final = "OPENINFERENCE_HIDE_"
 _OWN_SWITCHES: Final = (
-    ("openinference.", "$ unset OPENINFERENCE_HIDE_INPUTS OPENINFERENCE_HIDE_OUTPUTS"),
+    ("openinference.", f"$ unset {_HIDING}INPUTS {_HIDING}OUTPUTS"),
     ("opentelemetry.instrumentation.genai.", f"$ export {CONTENT_VARIABLE}=SPAN_ONLY"),
     ("opentelemetry.instrumentation.", "$ export TRACELOOP_TRACE_CONTENT=true"),
 )
@@ -177,7 +183,12 @@ def _lacking(
     env: Mapping[str, str],
 ) -> Iterator[Finding]:
     scopes = sorted({str(each.columns.get("scope_name", "")) for each in found})
-    texts = {name for each in within for name in each.content}  # also those that came as log records
+    texts = {
+        name
+        for each in within  # also log records
+        for name, text in each.content.items()
+        if name in _SAID and (_SAID[name] in text or _MASKED.search(text))
+    }
     if missing := [words for name, words in _TEXTS.items() if name not in texts]:
         yield _without_texts(call, listed(missing), scopes, installed, env)
     elif "system_instructions" not in texts:
@@ -235,6 +246,8 @@ def _without_texts(
     mode = env.get(CONTENT_VARIABLE, "").strip().upper()
     official = any(each.startswith("opentelemetry.instrumentation.genai.") for each in scopes)
     steps = content_switches(scopes)
+    if hiding := sorted(name for name in env if name.startswith(_HIDING)):
+        steps = [f"$ unset {' '.join(hiding)}"]
     if official and hook not in ("", OUR_HOOK):
         why = f"{HOOK_VARIABLE} names another hook, and {CONTENT_VARIABLE} has the spans carry no texts."
     elif official and mode not in CONTENT_MODES[1:]:

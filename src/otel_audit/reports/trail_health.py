@@ -46,6 +46,14 @@ def examine(
             "",
             "A shorter period shows others: --since 1d",
         )
+    if silent := [_named(row) for row in services if not row["calls"]]:
+        yield note(
+            _P,
+            Name.TRAIL_NO_CALLS,
+            f"{listed(silent)}: records, and no AI call among them",
+            "Right for a service that calls no model.",
+            f"Otherwise, {_TRIAL[0].lower()}{_TRIAL[1:]}",
+        )
     yield from _whole(reader, since_unix_nano, store)
 
 
@@ -62,25 +70,23 @@ def _empty(reader: Reader, since_unix_nano: int, now: int) -> Iterator[Finding]:
     )
 
 
+def _named(row: dict[str, Any]) -> str:
+    return row["service"] or "(a service without a name)"
+
+
 def _of_service(row: dict[str, Any], store: str) -> Iterator[Finding]:
-    service, calls = row["service"] or "(a service without a name)", row["calls"]
+    service, calls = _named(row), row["calls"]
+    policies = listed(sorted(filter(None, row["policies"])))
     counted = f"{calls:,} AI call{'' if calls == 1 else 's'}"
     found = [*_calls(service, row), *_circumstances(service, row, store)]
-    if not found:
-        yield ok(_P, f"{service}: {counted}, complete")
+    if calls and not found:
+        yield ok(_P, f"{service}: {counted}, complete (capture policy {policies})")
     yield from found
 
 
 def _calls(service: str, row: dict[str, Any]) -> Iterator[Finding]:
     calls, scopes = row["calls"], listed(sorted(row["scopes"]))
     if not calls:
-        yield note(
-            _P,
-            Name.TRAIL_NO_CALLS,
-            f"{service}: {row['records']:,} records, and no AI call among them",
-            "Right for a service that calls no model.",
-            f"Otherwise, {_TRIAL[0].lower()}{_TRIAL[1:]}",
-        )
         return
     counted = f"{service}: {calls:,} AI call{'' if calls == 1 else 's'}, of which"
     texts = [f"{row[column]:,} without {what}" for column, what in _TEXTS if row[column]]

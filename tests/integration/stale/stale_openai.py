@@ -11,6 +11,7 @@
 """
 
 import importlib
+import json
 import os
 
 from opentelemetry import trace
@@ -44,14 +45,17 @@ class StaleInstrumentor(BaseInstrumentor):
         def call(wrapped, instance, args, kwargs):
             known = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
             known["gen_ai.request.model"] = kwargs["model"]
-            if way == "texts":
-                known["gen_ai.input.messages"] = '[{"role":"user","parts":[{"type":"text","content":"?"}]}]'
-                known["gen_ai.output.messages"] = '[{"role":"assistant","parts":[{"type":"text","content":"!"}]}]'
             if way == "breaks":
                 kwargs["stream_options_v0"] = True
             attributes = {"llm.vendor.thing": kwargs["model"]} if way == "plain" else known
             with tracer.start_as_current_span("chat", Context() if way == "apart" else None, attributes=attributes):
-                return wrapped(*args, **kwargs)
+                result = wrapped(*args, **kwargs)
+                if way == "texts":
+                    said = kwargs["messages"][-1]["content"], result.choices[0].message.content
+                    for name, role, text in zip(("input", "output"), ("user", "assistant"), said, strict=True):
+                        message = {"role": role, "parts": [{"type": "text", "content": text}]}
+                        trace.get_current_span().set_attribute(f"gen_ai.{name}.messages", json.dumps([message]))
+                return result
 
         wrap_function_wrapper(module, name, call)
 

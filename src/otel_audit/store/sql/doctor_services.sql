@@ -1,15 +1,16 @@
 -- What each service's records of a period lack, most AI calls first. An AI call counts once: second reports of one are
 -- counted apart. A text that came in a log record counts for the call of the same span. Times are nanoseconds.
+-- Spans are compared by a hash of their ids, which keeps millions of them small in memory.
 -- `all_services` is how many there are, in case there are more than the limit.
 WITH
     fromUnixTimestamp64Nano({since:Int64}, 'UTC') AS since,
     log_inputs AS (
-        SELECT l.trace_id, l.span_id FROM audit_entries AS l
+        SELECT cityHash64(l.trace_id, l.span_id) FROM audit_entries AS l
         WHERE l.recorded_at >= since AND l.event_type = 'log' AND l.convention != '' AND l.span_id != ''
             AND mapContains(l.content, 'input')
     ),
     log_outputs AS (
-        SELECT l.trace_id, l.span_id FROM audit_entries AS l
+        SELECT cityHash64(l.trace_id, l.span_id) FROM audit_entries AS l
         WHERE l.recorded_at >= since AND l.event_type = 'log' AND l.convention != '' AND l.span_id != ''
             AND mapContains(l.content, 'output')
     )
@@ -44,8 +45,8 @@ FROM
         e.event_type = 'ai_call' AND e.duplicate_of = '' AS is_call,
         e.event_type = 'ai_call' AND e.duplicate_of != '' AS is_repeat,
         e.status != 'error' AND e.operation != 'embeddings' AS is_answered,
-        NOT mapContains(e.content, 'input') AND (e.trace_id, e.span_id) NOT IN (SELECT * FROM log_inputs) AS lacks_input,
-        NOT mapContains(e.content, 'output') AND (e.trace_id, e.span_id) NOT IN (SELECT * FROM log_outputs)
+        NOT mapContains(e.content, 'input') AND cityHash64(e.trace_id, e.span_id) NOT IN (SELECT * FROM log_inputs) AS lacks_input,
+        NOT mapContains(e.content, 'output') AND cityHash64(e.trace_id, e.span_id) NOT IN (SELECT * FROM log_outputs)
             AS lacks_output,
         toUnixTimestamp64Nano(e.recorded_at) - toUnixTimestamp64Nano(e.end_time) AS lag_nano
     FROM audit_entries AS e
