@@ -177,7 +177,7 @@ def test_it_looks_at_environment_and_trail_at_once(trail: Running, tmp_path: Pat
 
 
 def test_full_texts_and_many_services_are_named(tmp_path: Path) -> None:
-    """A receiver and a service that mask nothing; of many services those with AI calls come first, and none is hidden."""
+    """Who masks nothing is named; of many services those with AI calls come first, and none is hidden."""
     with running(tmp_path / "data", "--no-dashboard", "--capture-policy", "full") as up:
         up.export(span("open", {**CALL, "audit.capture_policy": "full/1"}))
         assert doctor(up, code=0)["open", "trail-policy-full"]["level"] == "note"
