@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "trace": "otel_audit.reports.read_commands",
     "export": "otel_audit.reports.read_commands",
     "verify": "otel_audit.reports.verify_command",
+    "checkpoint": "otel_audit.receiver.ledger_commands",
     "doctor": "otel_audit.reports.doctor_command",
 }
 

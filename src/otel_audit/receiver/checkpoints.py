@@ -50,6 +50,7 @@ class Checkpointer:
         self._last_anchored = last_anchored
         self._builder = TileBuilder()
         self._sealed = Checkpoint(writer.origin, 0, self._builder.root())
+        self._note = ""
         self._unstored: list[Tile] = []  # full, but not in the store yet
         self._recent: list[Tile] = []  # full since the last checkpoint
         self._due_at: float | None = None
@@ -75,7 +76,7 @@ class Checkpointer:
         if note is not None:
             stored = open_checkpoint(note, [self._signer.verifier_key], self._writer.origin)
             self._check_continues(stored, "the newest checkpoint in the store")
-            self._sealed = stored
+            self._sealed, self._note = stored, note
         if self._last_anchored is not None:
             self._check_continues(self._last_anchored, "the newest anchored checkpoint")
         if size > self._sealed.size:
@@ -112,11 +113,16 @@ class Checkpointer:
         self._check_continues(self._sealed, "the last checkpoint")
         note = sign_checkpoint(checkpoint, [self._signer])
         self._writer.append_checkpoint(checkpoint.size, checkpoint.root_hash, self._clock(), note)
-        self._sealed, self._recent = checkpoint, []
+        self._sealed, self._note, self._recent = checkpoint, note, []
         for anchor in self._anchors:
             anchor.publish(note, checkpoint)
         self._due_at = None
         self._published_at = self._monotonic()
+
+    def seal(self) -> str:
+        """Seal what is committed now, without waiting until it is due, and return the newest signed checkpoint."""
+        self.publish()
+        return self._note
 
     def _check_continues(self, older: Checkpoint, what: str) -> None:
         """Prove, from stored tiles, that the tree we are about to seal contains the older one unchanged."""

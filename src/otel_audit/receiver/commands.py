@@ -160,11 +160,10 @@ def dashboard(*, host: str, dashboard_port: int, **places: Any) -> None:
 
 
 def dashboard_command(arguments: list[str]) -> list[str]:
-    """The command line of the dashboard's process: installed with the package, or beside it in a clone."""
+    """The command line of the dashboard's process: beside the package in a clone, else installed with it."""
     installed = importlib.util.find_spec("otel_audit_dashboard")
     places = [Path(place) for place in (installed.submodule_search_locations or ())] if installed else []
-    places.append(Path(__file__).parents[3] / "dashboard")
-    for place in places:
+    for place in (Path(__file__).parents[3] / "dashboard", *places):  # a clone's install is a copy, perhaps an old one
         if (place / "server.py").is_file():
             return [sys.executable, str(place / "server.py"), *arguments]
     raise ConfigError("the dashboard is not installed: pip install 'otel-audit[dashboard]'")
@@ -200,6 +199,7 @@ def _run(settings: dict[str, Any], *, dashboard_port: int | None, with_demo: boo
                     grpc_port=receiver.grpc_port,
                     http_port=receiver.http_port,
                     dashboard_port=dashboard_port or 0,
+                    control_port=receiver.control_port,
                 )
             )
             if with_demo:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from otel_audit.errors import AuditError, LedgerConflict, StoreUnavailable
 from otel_audit.ledger.encoding import encode_bytes, encode_entry, leaf_hash, origin_prefix
@@ -37,6 +37,7 @@ _MAX_GROUP_BYTES: Final = 64 << 20
 _ID_LOOKUP_SIZE: Final = 5_000
 _RECONCILE_DELAYS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds; the last one repeats
 DEDUPLICATION_WINDOW: Final = 5_000_000  # event ids remembered exactly enough to recognise a retry
+_Result = TypeVar("_Result")
 _CALLS_WINDOW: Final = 1_000_000  # entries at the end of the ledger that are looked through for AI calls at start
 
 
@@ -103,6 +104,7 @@ class Sequencer:
         self._lock = threading.Condition()
         self._waiting: deque[_Submission] = deque()
         self._pending_bytes = 0
+        self._actions: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._closing = False
         self._stopped_by: AuditError | None = None
         self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
@@ -151,6 +153,20 @@ class Sequencer:
             self._lock.notify()
         return submission.done
 
+    def perform(self, action: Callable[[], _Result]) -> Future[_Result]:
+        """Run ``action`` on the writer's thread, between two groups; the future gives what it returns or raises.
+
+        While it runs nothing is committed, so that it sees the ledger at rest. A LedgerConflict that it raises
+        stops the writer. Raises StoreUnavailable when the writer has stopped.
+        """
+        done: Future[_Result] = Future()
+        with self._lock:
+            if self._stopped_by is not None or self._closing:
+                raise StoreUnavailable(f"the ledger's writer has stopped: {self._stopped_by or 'shutting down'}")
+            self._actions.append((done, action))
+            self._lock.notify()
+        return done
+
     def close(self) -> None:
         """Commit what was accepted, write a last checkpoint, and stop."""
         with self._lock:
@@ -165,6 +181,7 @@ class Sequencer:
                 if submissions:
                     self._commit(submissions)
                 self._checkpoint(due_only=True)
+                self._perform_actions()
             self._checkpoint(due_only=False)
         except LedgerConflict as exc:
             self._stop(exc)
@@ -173,25 +190,38 @@ class Sequencer:
             _LOG.exception("the writer failed")
             self._stop(LedgerConflict(f"the writer failed: {exc!r}; restart the receiver and report this"))
 
+    def _perform_actions(self) -> None:
+        while self._actions:
+            done, action = self._actions.popleft()
+            try:
+                done.set_result(action())
+            except Exception as exc:
+                done.set_exception(exc)
+                if isinstance(exc, LedgerConflict):
+                    raise
+
     def _stop(self, cause: LedgerConflict) -> None:
         _LOG.critical("the writer of %s stopped: %s", self.origin, cause)
         with self._lock:
             self._stopped_by = cause
             waiting = list(self._waiting)
             self._waiting.clear()
+            actions, self._actions = self._actions, deque()
         for submission in waiting:
             self._fail(submission, StoreUnavailable(f"the ledger's writer has stopped: {cause}"))
+        for done, _ in actions:
+            done.set_exception(StoreUnavailable(f"the ledger's writer has stopped: {cause}"))
         if self._on_stop is not None:
             self._on_stop(cause)
 
     def _take(self) -> list[_Submission] | None:
         """Everything that queued up while the last group was committed; None when closing and empty."""
         with self._lock:
-            while not self._waiting and not self._closing:
+            while not self._waiting and not self._actions and not self._closing:
                 if not self._lock.wait(self._checkpointer.seconds_until_due()):
                     return []
             if not self._waiting:
-                return None
+                return [] if self._actions else None
             group: list[_Submission] = []
             events = size = 0
             while self._waiting and (not group or (events < _MAX_GROUP_EVENTS and size < _MAX_GROUP_BYTES)):

@@ -23,12 +23,14 @@ from otel_audit.ledger.note import Signer
 from otel_audit.model import AuditEvent, Checkpoint, EventType
 from otel_audit.privacy.policy import choose_policy
 from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Checkpointer
+from otel_audit.receiver.control_server import control_app
 from otel_audit.receiver.decode import Decoder
 from otel_audit.receiver.grpc_server import GrpcServer
 from otel_audit.receiver.http_server import http_app
 from otel_audit.receiver.intake import Intake
 from otel_audit.receiver.losses import Losses, internal_event
 from otel_audit.receiver.masking import Masking
+from otel_audit.receiver.operations import OpenLedger
 from otel_audit.receiver.references import References
 from otel_audit.receiver.sequencer import Sequencer
 from otel_audit.store.database import Database, Role, open_embedded, open_server
@@ -75,33 +77,43 @@ class Receiver:
         self.conflict: LedgerConflict | None = None
         self._ended = threading.Event()
         self._closers = contextlib.ExitStack()
-        self.grpc_port = self.http_port = self.front_port = 0
+        self.grpc_port = self.http_port = self.front_port = self.control_port = 0
 
-    def start(self) -> None:
-        """Open everything, in the order that a reader of the ledger would want: store, ledger, servers."""
+    def start(self, *, serve: bool = True) -> None:
+        """Open everything, in the order that a reader of the ledger would want: store, ledger, servers.
+
+        Without ``serve`` the ledger alone is opened: for one operation.
+        """
         _tune_malloc()
         with contextlib.ExitStack() as undo:
             identity = self.folder.create(self.settings.origin)
             database = undo.enter_context(self._open())
-            writer = LedgerWriter(database, identity.origin)
-            sequencer = self._begin(writer, undo)
-            references = undo.enter_context(contextlib.closing(References(self.policy.fetch_references)))
-            intake = Intake(Decoder(self.folder.identity_key()), sequencer, self.losses, references=references)
-            grpc_server = GrpcServer(intake, self.settings.host, self.settings.grpc_port)
-            http_server = ThreadedServer(
-                http_app(intake, lambda: self.conflict is None, self.settings.cors_origins),
-                self.settings.host,
-                self.settings.http_port,
-            )
-            undo.callback(http_server.close)
-            front = undo.enter_context(contextlib.closing(serve_front(database, self.token)))
-            http_server.start()
-            grpc_server.start()
-            undo.callback(grpc_server.stop)
-            self.grpc_port, self.http_port, self.front_port = grpc_server.port, http_server.port, front.port
-            stop_chores = self._start_chores(sequencer, grpc_server)
-            undo.callback(stop_chores)
+            self.ledger = self._begin(database, LedgerWriter(database, identity.origin), undo)
+            if serve:
+                self._serve(self.ledger, undo)
             self._closers = undo.pop_all()
+
+    def _serve(self, ledger: OpenLedger, undo: contextlib.ExitStack) -> None:
+        sequencer = ledger.sequencer
+        references = undo.enter_context(contextlib.closing(References(self.policy.fetch_references)))
+        intake = Intake(Decoder(self.folder.identity_key()), sequencer, self.losses, references=references)
+        grpc_server = GrpcServer(intake, self.settings.host, self.settings.grpc_port)
+        http_server = ThreadedServer(
+            http_app(intake, lambda: self.conflict is None, self.settings.cors_origins),
+            self.settings.host,
+            self.settings.http_port,
+        )
+        undo.callback(http_server.close)
+        front = undo.enter_context(contextlib.closing(serve_front(ledger.database, self.token)))
+        control = ThreadedServer(control_app(ledger, self.token))
+        undo.callback(control.close)
+        control.start()
+        http_server.start()
+        grpc_server.start()
+        undo.callback(grpc_server.stop)
+        self.grpc_port, self.http_port, self.front_port = grpc_server.port, http_server.port, front.port
+        self.control_port = control.port
+        undo.callback(self._start_chores(sequencer, grpc_server))
 
     def wait(self, seconds: float | None = None) -> bool:
         """True when the receiver has ended: ``stop`` was asked for, or the writer stopped (see ``conflict``)."""
@@ -129,7 +141,7 @@ class Receiver:
         finally:
             database.close()
 
-    def _begin(self, writer: LedgerWriter, undo: contextlib.ExitStack) -> Sequencer:
+    def _begin(self, database: Database, writer: LedgerWriter, undo: contextlib.ExitStack) -> OpenLedger:
         signer = self.folder.signer()
         anchor = FileAnchor(self.anchor_dir)
         anchor.remember_key(signer.verifier_key)
@@ -154,7 +166,7 @@ class Receiver:
         undo.callback(sequencer.close)
         sequencer.submit([self._life_event(EventType.LEDGER_OPENED)]).result()
         undo.callback(self._close_ledger, sequencer)
-        return sequencer
+        return OpenLedger(self.folder, self.anchor_dir, database, writer, checkpointer, sequencer)
 
     def _close_ledger(self, sequencer: Sequencer) -> None:
         """The last entries of this run: losses not recorded yet, and that the ledger was closed in order."""

@@ -45,6 +45,7 @@ class RunInfo:
     grpc_port: int
     http_port: int
     dashboard_port: int
+    control_port: int = 0
 
 
 _Value = TypeVar("_Value", LedgerIdentity, RunInfo)
