@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
+from otel_audit.model import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +13,10 @@ class AnchorReading:
     """What an anchor gave back: the checkpoints, oldest first, and what of it could not be read.
 
     ``damaged`` says file and line of each record that is no record. A crash leaves at most a torn last line,
-    but so does somebody who edits the file: it is always reported.
+    but so does somebody who edits the file: it is always reported. ``findings`` is what is wrong with the anchor
+    itself, such as a lock that is gone.
     """
 
     checkpoints: tuple[AnchoredCheckpoint, ...] = ()
     damaged: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()

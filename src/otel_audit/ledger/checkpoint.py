@@ -32,13 +32,20 @@ class AnchoredCheckpoint:
     """A signed checkpoint as an anchor gives it back.
 
     ``origin`` is the ledger the anchor filed it under, ``source`` says where a person finds it, and
-    ``published_at`` is when (RFC 3339, by the publisher's clock).
+    ``published_at`` is when (RFC 3339, by the publisher's clock). ``kind`` is the kind of anchor.
+
+    ``attested_unix_nano`` is when it existed at the latest, by a clock that is not the publisher's (nanoseconds since
+    1970; None: nobody else attests a time), and ``evidence`` what proves that: a timestamp token, for instance.
+    An anchor sets them only after verifying the evidence.
     """
 
     origin: str
     note: str
     source: str
     published_at: str = ""
+    kind: str = "file"
+    attested_unix_nano: int | None = None
+    evidence: bytes = b""
 
 
 def format_checkpoint(checkpoint: Checkpoint) -> str:

@@ -11,7 +11,7 @@ from otel_audit.anchors import AnchorReading
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
 from otel_audit.ledger.encoding import HASH_SIZE, genesis_hash, leaf_hash, origin_prefix
 from otel_audit.ledger.examine import Row, examine, name_suspects
-from otel_audit.ledger.findings import Code, Findings
+from otel_audit.ledger.findings import STATUS_CODES, Code, Findings
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH
 from otel_audit.model import Finding
@@ -115,13 +115,14 @@ def verify_database(
         before += extent.row_count + extent.text_count
     for damage in anchors.damaged if anchors else ():
         findings.append(Finding(Code.ANCHOR_DAMAGED, "", f"{damage}; what this record held can not be compared"))
+    findings += anchors.findings if anchors else ()
     if not ledgers:
         findings.append(
             Finding(Code.NOTHING_VERIFIED, "", "there is no ledger here, and nothing says that there was one")
         )
     before = total
     tell(0)
-    return Report(_overall(ledgers), tuple(ledgers), tuple(findings), anchors_compared=anchors is not None)
+    return Report(_overall(ledgers, findings), tuple(ledgers), tuple(findings), anchors_compared=anchors is not None)
 
 
 def check_entries(database: Database, keys: Iterable[tuple[str, int]]) -> list[Finding]:
@@ -182,9 +183,9 @@ _LIMITS: Final = (
 )
 
 
-def _overall(ledgers: Sequence[LedgerReport]) -> Status:
+def _overall(ledgers: Sequence[LedgerReport], findings: Iterable[Finding]) -> Status:
     statuses = {ledger.status for ledger in ledgers}
-    if "tampered" in statuses:
+    if "tampered" in statuses or any(finding.code not in STATUS_CODES for finding in findings):
         return "tampered"
     return "ok" if statuses == {"ok"} else "unverifiable"
 
