@@ -359,3 +359,18 @@ def test_long_texts_that_invite_false_starts_are_searched_to_their_end():
     for piece in ("a.", "@", "1 ", "%4", "\\u00", "00", "1:", "+1", "(", "=4", "://", "AB12", "&#6"):
         masked = redactor.text(f"{piece * 20_000} jane@example.com, 4111-1111-1111-1111")
         assert masked.endswith(f" {redactor.text('jane@example.com')}, {redactor.text('4111111111111111')}"), piece
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " V 79.75.158.26 ",
+        "GET /clients/79.75.158.26",
+        "from a/79.75.158.26",
+        "it was sent.79.75.158.26",
+        "v 79.75.158.26",
+    ],
+)
+def test_an_address_is_no_version_because_of_a_letter_before_it(redactor, text):
+    """What may be an address and may be a version is masked, unless the word before it says version."""
+    assert "79.75.158.26" not in redactor.text(text)

@@ -33,8 +33,10 @@ _ID_WORD: Final = re.compile(
     r"|s[eé]curit[eé] sociale|insee)\b[^\d\n]{0,16}$",
     re.IGNORECASE,
 )
+# What stands before a version of four parts. A letter v has to touch it, and a slash to follow a product's name
+# (Chrome/126.0.0.0) that is no part of a path: of anything else an address is the worse thing to miss.
 _VERSION_WORD: Final = re.compile(
-    r"(?:\bv|\bver|version|release|build|firmware|\boid|semver|[A-Za-z]/)[\s\"':=#.]{0,3}$", re.IGNORECASE
+    r"(?:\bv|(?i:\bver\.?|version|release|build|firmware|\boid|semver)[\s\"':=#.]{0,3}|(?<![/\w.-])[A-Z][A-Za-z]+/)$"
 )
 _NINO: Final = re.compile(
     r"(?!BG|GB|KN|NK|NT|TN|ZZ)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z]([ -]?)\d{2}\1\d{2}\1\d{2}\1[A-D](?!\w)"
@@ -173,7 +175,7 @@ class _Search:
             self.text[end : end + 2].strip(" ")[:1] == "." and self.text[end + 1 : end + 2].isdigit()
         ):
             return None
-        if self.text[start - 1 : start] == "." or (
+        if (self.text[start - 1 : start] == "." and self.text[start - 2 : start - 1].isdigit()) or (
             self.text[start - 2 : start] != "//" and _VERSION_WORD.search(self._before(start))
         ):
             return start, end, "", ""
