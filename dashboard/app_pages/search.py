@@ -140,7 +140,8 @@ def _chart(where: Filter, asked: Asked, first: int, last: int) -> None:
     step = presenters.bar_step(begin, end)
     offset = int((now.utcoffset() or timedelta()).total_seconds())
     histogram = deps.reader().histogram(where, step_seconds=step, utc_offset_seconds=offset)
-    chart.event_bars(presenters.bars(histogram, step, offset), step)
+    period = ((begin // NANO + offset) * 1000, (end // NANO + offset) * 1000)
+    chart.event_bars(presenters.bars(histogram, step, offset), step, period)
 
 
 def _selected(rows: Sequence[Row]) -> Row | None:
