@@ -23,6 +23,7 @@ import grpc
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_audit.anchors.file import FileAnchor
+from otel_audit.ledger.trust import Trust
 from otel_audit.receiver.service import Receiver, ReceiverSettings
 from otel_audit.reports.verification import verify_database
 from otel_audit.store.database import Role, open_server
@@ -151,7 +152,8 @@ def main() -> int:
 
         def verify() -> float:
             started = time.perf_counter()
-            report = verify_database(database, trust=anchor.trusted_keys(), anchors=anchor.read_all())
+            trust = Trust().with_keys(anchor.trusted_keys())
+            report = verify_database(database, trust=trust, anchors=anchor.read_all())
             if report.status != "ok":
                 raise SystemExit(f"verify: {report.to_json()}")
             return sum(ledger.size for ledger in report.ledgers) / (time.perf_counter() - started)

@@ -20,6 +20,7 @@ from otel_audit.anchors import AnchorReading
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.errors import ConfigError, StoreUnavailable
 from otel_audit.ledger.note import VerifierKey
+from otel_audit.ledger.trust import Trust
 from otel_audit.model import Finding
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
 from otel_audit.store.database import Database, open_for_reading
@@ -104,12 +105,13 @@ def check(keys: Iterable[tuple[str, int]]) -> list[Finding]:
 def verify(progress: Progress) -> Report:
     """Recompute everything, and compare it with the anchors where there are any."""
     store, anchor = database(), _anchor()
-    keys = list(anchor.trusted_keys()) if anchor else []
+    trust = Trust().with_keys(anchor.trusted_keys() if anchor else ())
     expected: list[str] = []
     if _settings.data:
         expected = [_folder().identity().origin]
-        keys = keys or [VerifierKey.parse(text) for text in _folder().verifier_keys()]
-    return verify_database(store, trust=keys, anchors=anchored(), expected=expected, progress=progress)
+        if not trust.verifier_keys:
+            trust = trust.with_keys(VerifierKey.parse(text) for text in _folder().verifier_keys())
+    return verify_database(store, trust=trust, anchors=anchored(), expected=expected, progress=progress)
 
 
 def anchored() -> AnchorReading | None:

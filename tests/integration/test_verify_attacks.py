@@ -20,6 +20,7 @@ from otel_audit.ledger.merkle import tree_root
 from otel_audit.ledger.note import Signer
 from otel_audit.ledger.schema import COLUMN_NAMES, COLUMNS, EVENT_COLUMNS, STORED_COLUMNS, ColumnType
 from otel_audit.ledger.tiles import TileBuilder
+from otel_audit.ledger.trust import Trust
 from otel_audit.model import AuditEvent, Checkpoint
 from otel_audit.privacy.commitments import commit
 from otel_audit.reports.verification import check_entries, format_report, verify_database
@@ -197,7 +198,7 @@ def anchors(built, tmp_path_factory):
 
 
 def verify(store, anchors=None, trust=KEYS, **options):
-    return verify_database(store.database, trust=trust, anchors=anchors, **options)
+    return verify_database(store.database, trust=Trust(tuple(trust)), anchors=anchors, **options)
 
 
 def found(report):

@@ -16,6 +16,7 @@ from otel_audit.ledger.merkle import CompactRange
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.roots import RootChecker, Seal, open_seal
 from otel_audit.ledger.tiles import TILE_WIDTH, tile_subtrees
+from otel_audit.ledger.trust import Trust
 from otel_audit.ledger.verify import Evidence, LedgerVerifier
 from otel_audit.reports._content_check import check_contents
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
@@ -47,9 +48,9 @@ class LedgerReport:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a verification compares with: trusted keys, anchored checkpoints (None: not compared), range of seqs."""
+    """What a verification compares with: trust roots, anchored checkpoints (None: not compared), range of seqs."""
 
-    trust: Sequence[VerifierKey]
+    trust: Trust
     anchored: Sequence[AnchoredCheckpoint] | None
     seq_from: int = 0
     seq_to: int | None = None
@@ -64,7 +65,7 @@ class LedgerRun:
         self._asked = asked
         self._findings = findings
         self._origin = extent.origin
-        self._keys = [key for key in asked.trust if key.name == extent.origin]
+        self._keys = [key for key in asked.trust.verifier_keys if key.name == extent.origin]
         self._anchored_size = max((_claimed_size(anchored) for anchored in asked.anchored or ()), default=0)
 
     def verify(self, elsewhere: frozenset[int], *, is_expected: bool, progress: Callable[[int], None]) -> LedgerReport:
@@ -180,7 +181,7 @@ class LedgerRun:
             is_own = read_checkpoint(note).origin == self._origin
         except VerificationError:
             is_own = True
-        return self._keys if is_own else self._asked.trust
+        return self._keys if is_own else self._asked.trust.verifier_keys
 
     def _check_texts(self, start: int, end: int, progress: Callable[[int], None]) -> int:
         first = max(start, self._asked.seq_from)

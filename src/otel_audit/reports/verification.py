@@ -12,8 +12,8 @@ from otel_audit.ledger.checkpoint import AnchoredCheckpoint
 from otel_audit.ledger.encoding import HASH_SIZE, genesis_hash, leaf_hash, origin_prefix
 from otel_audit.ledger.examine import Row, examine, name_suspects
 from otel_audit.ledger.findings import STATUS_CODES, Code, Findings
-from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH
+from otel_audit.ledger.trust import Trust
 from otel_audit.model import Finding
 from otel_audit.reports._content_check import check_contents
 from otel_audit.reports._ledger_run import Asked, LedgerReport, LedgerRun, Status
@@ -68,7 +68,7 @@ class Report:
 def verify_database(
     database: Database,
     *,
-    trust: Sequence[VerifierKey],
+    trust: Trust,
     anchors: AnchorReading | None,
     expected: Sequence[str] = (),
     seq_from: int | None = None,
@@ -77,7 +77,7 @@ def verify_database(
 ) -> Report:
     """Verify every ledger of a database, also while a writer goes on.
 
-    ``trust`` are the verifier keys we believe in; they should not come from whoever could have altered the store.
+    ``trust`` is what we believe in; it should not come from whoever could have altered the store.
     ``anchors`` is what the anchors gave back, read before this is called; None leaves them out, and then only
     the store's own checkpoints speak. ``expected`` are origins that must be there. ``seq_from`` and ``seq_to``
     (both included) restrict the check to a range of every ledger.
@@ -89,7 +89,7 @@ def verify_database(
     anchored: dict[str, list[AnchoredCheckpoint]] = {}
     for each in anchors.checkpoints if anchors else ():
         anchored.setdefault(each.origin, []).append(each)
-    known = {*expected, *anchored, *(key.name for key in trust)}
+    known = {*expected, *anchored, *(key.name for key in trust.verifier_keys)}
     known |= {extent.origin for extent in extents.values() if extent.checkpoint_size or extent.tile_size}
     elsewhere, explained = _find_strays(reader, [each for each in extents.values() if each.origin not in known], known)
 

@@ -15,6 +15,7 @@ from otel_audit.anchors import AnchorReading
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.note import VerifierKey
+from otel_audit.ledger.trust import Trust, parse_trust
 from otel_audit.reports.verification import Progress, format_report, verify_database
 from otel_audit.store.database import open_for_reading
 from otel_audit.store.folder import DataFolder
@@ -88,19 +89,18 @@ def verify(
     raise click.exceptions.Exit(_EXIT_CODES[report.status])
 
 
-def _trusted(trust_file: Path | None, anchors: list[FileAnchor], folder: DataFolder | None) -> list[VerifierKey]:
-    """The keys to believe: those given, else those the anchors remember, else the data folder's own."""
+def _trusted(trust_file: Path | None, anchors: list[FileAnchor], folder: DataFolder | None) -> Trust:
+    """What to believe: the file given, else the keys that the anchors remember, else the data folder's own keys."""
     if trust_file is not None:
-        text = trust_file.read_text(encoding="utf-8")
         try:
-            lines = json.loads(text)["verifier_keys"] if text.lstrip().startswith("{") else text.split()
-        except (ValueError, KeyError) as exc:
-            raise ConfigError(f'{trust_file}: expected {{"verifier_keys": [...]}} or one key a line') from exc
-        return [VerifierKey.parse(line) for line in lines]
-    remembered = [key for anchor in anchors for key in anchor.trusted_keys()]
-    if remembered or folder is None:
-        return list(dict.fromkeys(remembered))
-    return [VerifierKey.parse(text) for text in folder.verifier_keys()]
+            text = trust_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigError(f"{trust_file}: can not be read as a trust file: {exc}") from exc
+        return parse_trust(text, str(trust_file))
+    remembered = Trust().with_keys(key for anchor in anchors for key in anchor.trusted_keys())
+    if remembered.verifier_keys or folder is None:
+        return remembered
+    return Trust().with_keys(VerifierKey.parse(text) for text in folder.verifier_keys())
 
 
 @contextlib.contextmanager
