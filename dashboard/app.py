@@ -31,7 +31,10 @@ PAGES: Final = {
         Entry("search.py", "Search", "search", ""),
         Entry("task.py", "Task record", "timeline", "task"),
     ),
-    "Assurance": (Entry("integrity.py", "Integrity", "verified_user", "integrity"),),
+    "Assurance": (
+        Entry("integrity.py", "Integrity", "verified_user", "integrity"),
+        Entry("access.py", "Who looked", "visibility", "access"),
+    ),
 }
 
 

@@ -44,7 +44,7 @@ def filter_query(where: Filter) -> list[tuple[str, str]]:
             pairs += [("sizes", f"{origin}:{size}") for origin, size in value]
         elif isinstance(value, str):
             pairs += [(field.name, value)] if value else []
-        elif isinstance(value, int):
+        elif isinstance(value, (int, float)):
             pairs.append((field.name, str(value)))
         elif value:
             pairs += [(field.name, each) for each in value]
@@ -67,6 +67,8 @@ def parse_filter(query: Iterable[tuple[str, str]], ignored: Iterable[str] = ()) 
         value: Any
         if name in {"since", "until"}:
             value = _number(name, text)
+        elif name in {"confidence_from", "confidence_to"}:
+            value = _share(name, text)
         elif name == "sizes":
             origin, _, size = text.rpartition(":")
             value = (*old, (origin, _number(name, size)))
@@ -82,5 +84,12 @@ def parse_filter(query: Iterable[tuple[str, str]], ignored: Iterable[str] = ()) 
 def _number(name: str, text: str) -> int:
     try:
         return int(text)
+    except ValueError as exc:
+        raise MalformedInput(f"filter {name}: {text!r} is not a number") from exc
+
+
+def _share(name: str, text: str) -> float:
+    try:
+        return float(text)
     except ValueError as exc:
         raise MalformedInput(f"filter {name}: {text!r} is not a number") from exc

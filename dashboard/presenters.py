@@ -191,7 +191,7 @@ def table(rows: Sequence[Row], zone: str, this_year: int) -> list[dict[str, Any]
     """One dict for each line of the table, in the words of its columns; the year is said when it is not this one."""
     return [
         {
-            "time": _table_time(instant(row), zone, this_year),
+            "time": table_time(instant(row), zone, this_year),
             "kind": [kind_of(row["event_type"]).label],
             "what": headline(row),
             "task": row["task_id"],
@@ -204,7 +204,8 @@ def table(rows: Sequence[Row], zone: str, this_year: int) -> list[dict[str, Any]
     ]
 
 
-def _table_time(unix_nano: int, zone: str, this_year: int) -> str:
+def table_time(unix_nano: int, zone: str, this_year: int) -> str:
+    """A time for a table's cell; the year is said when it is not this one."""
     at = local(unix_nano, zone)
     return at.strftime("%a %-d %b  %H:%M:%S" if at.year == this_year else "%-d %b %Y  %H:%M:%S")
 

@@ -187,10 +187,17 @@ def _evaluation(row: Row) -> str:
     return f"Evaluated {row['evaluation_name'] or 'the answer'}" + (f": {verdict}" if verdict else "")
 
 
+def accessed(row: Row) -> tuple[str, str]:
+    """What was done to the trail (VIEW, EXPORT, ...) and to what; a table's rows have both as columns."""
+    attributes = row.get("attributes", {})
+    action = row.get("action") or attributes.get(AUDIT_ACTION, "")
+    target = row.get("target_id") or attributes.get(AUDIT_TARGET_ID, "")
+    return str(action), str(target or row.get("target_type") or attributes.get(AUDIT_TARGET_TYPE, ""))
+
+
 def _access(row: Row) -> str:
-    attributes = row.get("attributes", {})  # a table's rows come without
-    verb = _ACCESS.get(attributes.get(AUDIT_ACTION, ""), "looked at")
-    target = attributes.get(AUDIT_TARGET_ID, "") or attributes.get(AUDIT_TARGET_TYPE, "")
+    action, target = accessed(row)
+    verb = _ACCESS.get(action, "looked at")
     thing = target if target and target != row["task_id"] else "this record" if row["task_id"] else "the record"
     return f"{who(row) or 'Somebody'} {verb} {thing}"
 

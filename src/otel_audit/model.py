@@ -144,6 +144,7 @@ class Filter:
     words that must all occur, ignoring case, in the content or the identifying columns. ``sizes``
     freezes the view: of each ledger named, as (origin, size), only entries with ``seq`` below size,
     and nothing of any other ledger; so a count and the export after it agree while events arrive.
+    ``action`` is what was done to the trail (VIEW, EXPORT, ...); confidences are 0 to 1, both ends included.
     """
 
     task_id: str = ""
@@ -163,6 +164,12 @@ class Filter:
     exclude_event_type: Sequence[str] = ()
     prompt_version: Sequence[str] = ()
     sizes: Sequence[tuple[str, int]] = ()
+    actor_id: Sequence[str] = ()
+    action: Sequence[str] = ()
+    status: Sequence[str] = ()
+    producer: Sequence[str] = ()
+    confidence_from: float | None = None
+    confidence_to: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

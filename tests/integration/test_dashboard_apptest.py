@@ -11,7 +11,7 @@ from otel_audit.store.reader import Reader
 from tests.integration.ledger_rows import T0, LedgerRows
 
 APP = str(theme.HERE / "app.py")
-PAGES = ("search", "task", "integrity")
+PAGES = ("search", "task", "integrity", "access")
 
 
 @pytest.fixture(autouse=True)
@@ -78,9 +78,13 @@ def test_pages_with_one_entry(store, page):
     """Every page works with a single entry."""
     one(store)
     app = opened(page, **({"id": "loan-1"} if page == "task" else {}))
-    assert {"search": "<b>1</b> event in <b>1</b> task", "task": "u_1 approved it as written", "integrity": ">1<"}[
-        page
-    ] in text_of(app)
+    told = {
+        "search": "<b>1</b> event in <b>1</b> task",
+        "task": "u_1 approved it as written",
+        "integrity": ">1<",
+        "access": "Nobody looked",
+    }
+    assert told[page] in text_of(app)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -156,3 +160,20 @@ def test_an_altered_entry_turns_its_task_and_integrity_red(store, monkeypatch):
     assert "Something was altered." in page
     assert "ROW_MODIFIED · entry 10" in page
     assert "Open task loan-3" in page
+
+
+def test_who_looked_names_people_actions_and_reasons(store, recorded):
+    """Accesses are listed by who did what to which task, and a look at the list is itself recorded."""
+    ledger = LedgerRows()
+    ledger.add("access", task_id="loan-1", actor_id="u_9", attributes=[("audit.action", "VIEW")])
+    ledger.add("access", at=5, actor_id="u_8", attributes=[("audit.action", "EXPORT"), ("audit.target.type", "events")])
+    ledger.add("review", task_id="loan-1", reviewer_id="u_1", decision="approved")
+    ledger.write(store)
+    app = opened("access", period="All")
+    app.segmented_control(key="period").set_value("All").run()
+    assert "<b>2</b> accesses by <b>2 people</b>" in text_of(app)
+    table = app.dataframe[0].value
+    assert list(table["did"]) == ["Exported", "Opened"]
+    assert list(table["who"]) == ["u_8", "u_9"]
+    assert list(table["what"]) == ["events", "loan-1"]
+    assert ("VIEW", "accesses", "accesses") in [arguments for arguments, _ in recorded]

@@ -23,6 +23,9 @@ def reader(database: Database) -> Reader:
     return Reader(database)
 
 
+ACCESSED = {"action", "target_id", "target_type"}  # of an access, taken out of its attributes for tables
+
+
 def _seqs(rows: list[dict[str, object]]) -> list[object]:
     return [row["seq"] for row in rows]
 
@@ -47,7 +50,7 @@ def test_a_row_has_every_column_of_the_schema(database: Database, reader: Reader
     assert row["confidence"] == 0.25
     assert row["is_override"] is False
     assert row["input_tokens"] is None
-    assert set(SUMMARY_COLUMNS) <= row.keys()
+    assert set(SUMMARY_COLUMNS) - ACCESSED <= row.keys()
 
 
 def test_select_lists_follow_the_schema() -> None:
@@ -55,7 +58,7 @@ def test_select_lists_follow_the_schema() -> None:
     blocks = sql_blocks("reader_columns")
     listed = [name for block in ("core", "payload") for name in reader_module.columns_of(blocks[block])]
     assert sorted(listed) == sorted(column.name for column in STORED_COLUMNS)
-    assert set(SUMMARY_COLUMNS) < set(listed)
+    assert set(SUMMARY_COLUMNS) - ACCESSED < set(listed)
 
 
 def test_times_outside_of_the_usual_are_exact(database: Database, reader: Reader) -> None:
@@ -412,3 +415,30 @@ def test_reading_through_the_front_is_the_same(database: Database, reader: Reade
             blocks = list(remote.stream(where))
     assert [len(block) for block in blocks] == [2048, 2048, 404]
     assert [row for block in blocks for row in block] == _streamed(reader, where)
+
+
+def test_accesses_are_found_by_who_and_what(database: Database, reader: Reader) -> None:
+    """Who looked, what they did and to what are filters, facets and columns of a table."""
+    ledger = LedgerRows()
+    looked = [("audit.action", "VIEW"), ("audit.target.id", "loan-1"), ("audit.target.type", "task")]
+    ledger.add("access", actor_id="u_9", attributes=looked)
+    ledger.add("access", actor_id="u_8", attributes=[("audit.action", "EXPORT"), ("audit.target.type", "events")])
+    ledger.add("span", actor_id="u_9", attributes=[("audit.action", "VIEW")])
+    ledger.write(database)
+    assert reader.facet(Filter(event_type=["access"]), "action") == [("EXPORT", 1), ("VIEW", 1)]
+    assert [row["seq"] for row in reader.page(Filter(action=["VIEW"]))] == [0], "a span's attribute is no access"
+    row = reader.page(Filter(actor_id=["u_9"], event_type=["access"]))[0]
+    assert (row["action"], row["target_id"], row["target_type"]) == ("VIEW", "loan-1", "task")
+
+
+def test_confidence_and_status_narrow(database: Database, reader: Reader) -> None:
+    """Confidence is a range with both ends included; an entry without any is in none."""
+    ledger = LedgerRows()
+    for confidence in (None, 0.0, 0.5, 0.9):
+        ledger.add("ai_call", confidence=confidence, status="ok", producer="sdk/a")
+    ledger.add("ai_call", confidence=1.0, status="error", producer="sdk/b")
+    ledger.write(database)
+    assert reader.count(Filter(confidence_to=0.5)).events == 2
+    assert reader.count(Filter(confidence_from=0.5, confidence_to=0.9)).events == 2
+    assert reader.count(Filter(confidence_from=0.0)).events == 4
+    assert reader.count(Filter(status=["error"], producer=["sdk/b"])).events == 1

@@ -38,6 +38,14 @@ _FILTERS: Final = (
     ),
     click.option("--model", metavar="NAME", multiple=True, help="Model asked for or answering; may be repeated."),
     click.option("--service", metavar="NAME", multiple=True, help="Service that sent it; may be repeated."),
+    click.option("--actor", "actor_id", metavar="ID", multiple=True, help="Who or what did it; may be repeated."),
+    click.option(
+        "--action", metavar="WORD", multiple=True, help="Access to the trail: VIEW, EXPORT ...; may be repeated."
+    ),
+    click.option("--status", metavar="WORD", multiple=True, help="Span status: ok, error or unset; may be repeated."),
+    click.option("--producer", metavar="NAME", multiple=True, help="Telemetry SDK that sent it; may be repeated."),
+    click.option("--confidence-from", type=click.FloatRange(0, 1), help="Confidence of at least this, 0 to 1."),
+    click.option("--confidence-to", type=click.FloatRange(0, 1), help="Confidence of at most this, 0 to 1."),
     click.option("--environment", metavar="NAME", multiple=True, help="Such as production; may be repeated."),
     click.option(
         "--since", metavar="TIME", help="From then on: 2026-11-20, 2026-11-20T14:30:00Z or 7d (UTC unless stated)."

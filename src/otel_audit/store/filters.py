@@ -34,10 +34,10 @@ def conditions(where: Filter) -> tuple[str, Parameters]:
     parameters: Parameters = {}
     for field in fields(where):
         value = getattr(where, field.name)
-        if field.name == "text" or value is None or (not value and not isinstance(value, int)):
+        if field.name == "text" or value is None or (not value and not isinstance(value, (int, float))):
             continue  # since=0 is 1970, everything else that is empty means "any"
         parts.append(blocks[field.name])
-        parameters[field.name] = value if isinstance(value, (str, int)) else list(value)
+        parameters[field.name] = value if isinstance(value, (str, int, float)) else list(value)
     for number, term in enumerate(terms(where.text)):
         condition, values = _term_condition(term)
         # A statement may hold several terms: each one's parameters carry its number.

@@ -57,6 +57,9 @@ e.convention AS convention,
 e.capture_policy AS capture_policy,
 e.duplicate_of AS duplicate_of,
 e.remarks AS remarks,
+e.attributes['audit.action'] AS action,
+e.attributes['audit.target.id'] AS target_id,
+e.attributes['audit.target.type'] AS target_type,
 lower(hex(e.hash)) AS hash
 
 -- name: core (every column but the payload)

@@ -28,6 +28,12 @@ arrayDistinct([e.request_model, e.response_model])
 [e.tool_name]
 -- name: resolution
 [e.resolution]
+-- name: actor_id
+[e.actor_id]
+-- name: action (of accesses to the trail)
+[if(e.event_type = 'access', e.attributes['audit.action'], '')]
+-- name: producer
+[e.producer]
 -- name: status
 [e.status]
 -- name: task_id

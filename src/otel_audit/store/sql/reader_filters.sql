@@ -45,6 +45,24 @@ e.event_type NOT IN {exclude_event_type:Array(String)}
 -- name: prompt_version
 e.prompt_version IN {prompt_version:Array(String)}
 
+-- name: actor_id
+e.actor_id IN {actor_id:Array(String)}
+
+-- name: action (of accesses to the trail)
+(e.event_type = 'access' AND e.attributes['audit.action'] IN {action:Array(String)})
+
+-- name: status
+e.status IN {status:Array(String)}
+
+-- name: producer
+e.producer IN {producer:Array(String)}
+
+-- name: confidence_from
+e.confidence >= {confidence_from:Float64}
+
+-- name: confidence_to
+e.confidence <= {confidence_to:Float64}
+
 -- name: sizes (of each ledger named, the entries below its size: a frozen view)
 arrayExists(ledger -> ledger.1 = e.origin AND e.seq < ledger.2, {sizes:Array(Tuple(String, UInt64))})
 

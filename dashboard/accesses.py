@@ -1,0 +1,65 @@
+"""Accesses to the trail in words: what was done, to what, and why. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from formats import moment, sentence_case
+from presenters import table_time
+from words import Row, accessed, who
+
+from otel_audit.semconv import AUDIT_FILTER, AUDIT_OUTCOME, AUDIT_PURPOSE, AUDIT_ROW_COUNT
+
+ACTIONS: Final[Mapping[str, str]] = {"Opened": "VIEW", "Searched": "SEARCH", "Exported": "EXPORT", "Verified": "VERIFY"}
+_WORDS: Final = {action: label for label, action in ACTIONS.items()}
+
+
+def did(row: Row) -> str:
+    """What was done, in a word."""
+    action, _ = accessed(row)
+    return _WORDS.get(action) or sentence_case(action) or "Looked"
+
+
+def to_what(row: Row) -> str:
+    """What it was done to: the task, else the target that the access names."""
+    _, target = accessed(row)
+    if row["task_id"]:
+        return str(row["task_id"])
+    return target or "the record"
+
+
+def table(rows: Sequence[Row], zone: str, this_year: int) -> list[dict[str, Any]]:
+    """One dict for each line of the table."""
+    return [
+        {
+            "time": table_time(row["event_time"], zone, this_year),
+            "who": who(row),
+            "did": did(row),
+            "what": to_what(row),
+            "service": row["service"],
+        }
+        for row in rows
+    ]
+
+
+def facts(entry: Row, zone: str) -> list[tuple[str, str]]:
+    """(name, value) of what one access says; ``entry`` is a whole row with its texts."""
+    texts: Mapping[str, str] = entry.get("content") or {}
+    said = {**entry["attributes"], **texts}
+    rows = entry["attributes_json"].get(AUDIT_ROW_COUNT, "")
+    return [
+        (name, value)
+        for name, value in (
+            ("Who", who(entry)),
+            ("When", moment(entry["event_time"], zone)),
+            ("Did", did(entry)),
+            ("To what", to_what(entry)),
+            ("Asked for", said.get(AUDIT_FILTER, "")),
+            ("Rows", f"{int(rows):,}" if rows.isascii() and rows.isdigit() else ""),
+            ("Reason given", said.get(AUDIT_PURPOSE, "")),
+            ("Outcome", sentence_case(said.get(AUDIT_OUTCOME, ""))),
+            ("Entry", f"{entry['seq']:,} of {entry['origin']}"),
+        )
+        if value
+    ]
