@@ -32,10 +32,12 @@ from otel_audit.receiver.losses import Losses, internal_event
 from otel_audit.receiver.masking import Masking
 from otel_audit.receiver.operations import OpenLedger
 from otel_audit.receiver.references import References
+from otel_audit.receiver.sealer import Sealer
 from otel_audit.receiver.sequencer import Sequencer
 from otel_audit.store.database import Database, Role, open_embedded, open_server
 from otel_audit.store.folder import DataFolder
 from otel_audit.store.front import serve_front
+from otel_audit.store.key_store import KeyStore
 from otel_audit.store.migrate import migrate
 from otel_audit.store.threaded_server import ThreadedServer
 from otel_audit.store.writer import LedgerWriter
@@ -152,12 +154,15 @@ class Receiver:
             interval_seconds=self.settings.checkpoint_seconds,
             last_anchored=_newest_anchored(anchor, signer, writer.origin),
         )
+        keys = undo.enter_context(contextlib.closing(KeyStore(self.folder.data_keys)))
+        sealer = Sealer(keys, writer.origin)
         sequencer = Sequencer(
             writer,
             checkpointer,
             max_pending_bytes=self.settings.max_pending_mib << 20,
             on_stop=self._on_conflict,
             mask=Masking(self.policy, self.folder.pseudonym_keys()),
+            sealer=sealer,
         )
         self._writer_id = uuid.uuid4().hex
         self._epoch = writer.claim(self._writer_id, time.time_ns())
