@@ -120,6 +120,22 @@ class Masking:
         return own
 
 
+def stored_forms(policy: CapturePolicy, keys: PseudonymKeys) -> Callable[[str, str], list[str]]:
+    """What tells (column, value) -> how the value may be stored: as it is, or masked with any of the keys."""
+    masks = [Masking(policy, PseudonymKeys((key,))) for key in keys.keys]
+
+    def forms(column: str, value: str) -> list[str]:
+        masked = [mask(_of_one(column, value)).columns for mask in masks]
+        return list(dict.fromkeys([value, *(str(columns.get(column, value)) for columns in masked)]))
+
+    return forms
+
+
+def _of_one(column: str, value: str) -> AuditEvent:
+    columns: Any = {column: value}
+    return AuditEvent(columns)
+
+
 class _ServiceMasking:
     """The policy for the events of one service."""
 
