@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the engine is loaded by the tests that use it, and by no ot
     from otel_audit.store.database import Database
     from otel_audit.store.folder import DataFolder
 
-_EMPTIED = ("audit_entries", "audit_content", "audit_tiles", "audit_checkpoints", "audit_writers")
+_EMPTIED = ("audit_entries", "audit_content", "audit_sealed", "audit_tiles", "audit_checkpoints", "audit_writers")
 
 
 @pytest.fixture(autouse=True)

@@ -103,10 +103,11 @@ def exported(data: Path, *options: str) -> list[dict[str, Any]]:
 
 
 def alter(data: Path, *statements: str) -> None:
-    """What somebody with the files can do: open the folder with chDB, without our configuration, and run SQL."""
+    """What somebody with the files can do: open the folder with chDB and full rights, and run SQL."""
+    config = data.resolve() / "otel-audit" / "engine-admin.xml"
     code = (
         "import sys, chdb\n"
-        "connection = chdb.connect(sys.argv[1])\n"
+        f"connection = chdb.connect(sys.argv[1] + '?config-file={config}')\n"
         "for statement in sys.argv[2:]: connection.query(statement)\n"
         "connection.close()\n"
     )

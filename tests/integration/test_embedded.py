@@ -244,7 +244,11 @@ def test_rights_are_checked_after_opening(data_folder: DataFolder) -> None:
     import clickhouse_connect
 
     open_embedded(data_folder, Role.WRITER).close()
-    leftover = clickhouse_connect.get_client(interface="chdb", path=str(data_folder.path))
+    leftover = clickhouse_connect.get_client(
+        interface="chdb",
+        path=str(data_folder.path),
+        chdb_options={"config-file": str(data_folder.home.resolve() / "engine-admin.xml")},
+    )
     try:
         data_folder.lock_file.unlink()  # else the lock tells first
         with pytest.raises(StoreError, match="engine runs with the rights"):

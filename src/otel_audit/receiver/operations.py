@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from otel_audit.ledger.checkpoint import read_checkpoint
 from otel_audit.receiver.checkpoints import Checkpointer
+from otel_audit.receiver.erasure import Eraser, ErasureRequest
 from otel_audit.receiver.sequencer import Sequencer
 from otel_audit.store.database import Database
 from otel_audit.store.folder import DataFolder
@@ -28,6 +29,7 @@ class OpenLedger:
     writer: LedgerWriter
     checkpointer: Checkpointer
     sequencer: Sequencer
+    eraser: Eraser
 
 
 Operation = Callable[[OpenLedger, Mapping[str, Any]], Any]
@@ -41,4 +43,12 @@ def checkpoint(ledger: OpenLedger, _: Mapping[str, Any]) -> dict[str, Any]:
     return {"origin": sealed.origin, "size": sealed.size, "root_hash": sealed.root_hash.hex(), "note": note}
 
 
-OPERATIONS: Final[Mapping[str, Operation]] = {"checkpoint": checkpoint}
+def erase(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Erase texts; with ``dry_run``, only tell what would go. The other arguments are those of ErasureRequest."""
+    wanted = {**arguments, "seqs": tuple((first, last) for first, last in arguments.get("seqs", ()))}
+    dry_run = wanted.pop("dry_run", False)
+    request = ErasureRequest(**wanted)
+    return ledger.eraser.plan(request).told() if dry_run else ledger.eraser.erase(request)
+
+
+OPERATIONS: Final[Mapping[str, Operation]] = {"checkpoint": checkpoint, "erase": erase}

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from otel_audit.ledger.encoding import encode_bytes, encode_event, encode_uint64, encode_value
 from otel_audit.ledger.schema import EVENT_COLUMNS
 from otel_audit.model import LOST_BYTES, AuditEvent, EventColumns, EventType
 from otel_audit.privacy.commitments import commit
+from otel_audit.privacy.sealing import EntryTexts, SealedText, pack
 from otel_audit.receiver.references import without_hashes
 from otel_audit.store.writer import KnownEvent
 
@@ -27,30 +28,21 @@ _RECEIVER_COLUMNS: Final = frozenset({"remarks", "capture_policy", "duplicate_of
 _IDENTITY_COLUMNS: Final = tuple(column for column in EVENT_COLUMNS if column.name not in _RECEIVER_COLUMNS)
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """One text beside the ledger: its encoded name and value, and what opens the entry's commitment to it."""
-
-    name: str
-    value: str
-    commitment: bytes
-    opening: bytes
-
-
 @dataclass(slots=True)
 class PreparedEvent:
-    """An event whose columns are encoded and whose texts are committed to."""
+    """An event whose columns are encoded and whose texts are committed to; ``packed`` is what is sealed of them."""
 
     event: AuditEvent
     event_id: str
     retention_class: str
     encoded: bytes
-    texts: list[Text]
+    texts: list[SealedText]
+    packed: bytes
 
     @property
     def size(self) -> int:
         """Bytes it occupies while it waits."""
-        return len(self.encoded) + sum(len(text.value) for text in self.texts) + 512
+        return len(self.encoded) + len(self.packed) + sum(len(text.value) for text in self.texts) + 512
 
 
 def prepare(event: AuditEvent, mask: Callable[[AuditEvent], AuditEvent] | None = None) -> PreparedEvent:
@@ -68,9 +60,10 @@ def prepare(event: AuditEvent, mask: Callable[[AuditEvent], AuditEvent] | None =
     texts = []
     for name, value in event.content.items():
         opening = os.urandom(_OPENING_SIZE)
-        texts.append(Text(name, value, commit(name, value, opening), opening))
+        texts.append(SealedText(name, commit(name, value, opening), opening, value))
     encoded = encode_event(event, {text.name: text.commitment for text in texts})
-    return PreparedEvent(event, columns.get("event_id", ""), columns["retention_class"], encoded, texts)
+    packed = pack(columns.get("trace_id", ""), columns.get("span_id", ""), texts) if texts else b""
+    return PreparedEvent(event, columns.get("event_id", ""), columns["retention_class"], encoded, texts, packed)
 
 
 def with_remark(prepared: PreparedEvent, remark: str) -> PreparedEvent:
@@ -86,19 +79,25 @@ def with_duplicate(prepared: PreparedEvent, duplicate_of: str) -> PreparedEvent:
 def _changed(prepared: PreparedEvent, columns: EventColumns) -> PreparedEvent:
     event = AuditEvent({**prepared.event.columns, **columns}, prepared.event.content)
     encoded = encode_event(event, {text.name: text.commitment for text in prepared.texts})
-    return PreparedEvent(event, prepared.event_id, prepared.retention_class, encoded, prepared.texts)
+    return replace(prepared, event=event, encoded=encoded)
 
 
 def content_rows(prepared: PreparedEvent, origin: bytes, seq: int, recorded_unix_nano: int) -> bytes:
     """RowBinary rows of audit_content for the event's texts. ``origin`` is encoded already."""
-    if not prepared.texts:
-        return b""
     columns = prepared.event.columns
+    texts = EntryTexts(columns.get("trace_id", ""), columns.get("span_id", ""), tuple(prepared.texts))
+    return text_rows(texts, prepared.retention_class, origin, seq, recorded_unix_nano)
+
+
+def text_rows(entry: EntryTexts, retention_class: str, origin: bytes, seq: int, recorded_unix_nano: int) -> bytes:
+    """RowBinary rows of audit_content for the texts of an entry. ``origin`` is encoded already."""
+    if not entry.texts:
+        return b""
     tail = (
-        encode_bytes(prepared.retention_class.encode())
+        encode_bytes(retention_class.encode())
         + encode_uint64(recorded_unix_nano)
-        + encode_bytes(columns.get("trace_id", "").encode())
-        + encode_bytes(columns.get("span_id", "").encode())
+        + encode_bytes(entry.trace_id.encode())
+        + encode_bytes(entry.span_id.encode())
     )
     return b"".join(
         [
@@ -109,7 +108,7 @@ def content_rows(prepared: PreparedEvent, origin: bytes, seq: int, recorded_unix
             + text.opening
             + encode_bytes(text.value.encode())
             + tail
-            for text in prepared.texts
+            for text in entry.texts
         ]
     )
 

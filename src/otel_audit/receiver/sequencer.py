@@ -29,6 +29,7 @@ from otel_audit.receiver.prepare import (
     with_duplicate,
     with_remark,
 )
+from otel_audit.receiver.sealer import Sealer
 from otel_audit.store.writer import Head, KnownEvent, LedgerWriter
 
 _LOG: Final = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ class Sequencer:
 
     ``max_pending_bytes`` bounds the memory of what waits: beyond it ``submit`` raises StoreUnavailable and the
     producer keeps the data. ``clock`` gives nanoseconds since 1970. ``on_stop`` is told when the writer had to
-    stop because the ledger in the store is not the one it continued. ``mask`` applies the capture policy.
+    stop because the ledger in the store is not the one it continued. ``mask`` applies the capture policy,
+    ``sealer`` keeps texts under keys, so that destroying a key erases them.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class Sequencer:
         max_pending_bytes: int = 256 << 20,
         on_stop: Callable[[LedgerConflict], None] | None = None,
         mask: Callable[[AuditEvent], AuditEvent] | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
         self._writer = writer
+        self._sealer = sealer
         self._checkpointer = checkpointer
         self._clock = clock
         self._max_pending_bytes = max_pending_bytes
@@ -315,6 +319,7 @@ class Sequencer:
         runs: list[tuple[bytes, list[bytes]]] = []
         texts: list[bytes] = []
         event_ids: list[bytes] = []
+        placed: list[tuple[int, PreparedEvent]] = []
         for events in group.fresh.values():
             rows: list[bytes] = []
             leaves: list[bytes] = []
@@ -325,12 +330,16 @@ class Sequencer:
                 leaves.append(prev)
                 texts.append(content_rows(event, self._content_origin, seq, recorded))
                 event_ids.append(event.event_id.encode())
+                placed.append((seq, event))
                 for submission, index in places:
                     submission.seqs[index] = seq
                 seq += 1
             runs.append((b"".join(rows), leaves))
         if not runs:
             return
+        # Keys, then what they seal, then the texts to read: no text is ever there that no key's end can take along.
+        if self._sealer is not None and (sealed := self._sealer.rows(placed, recorded)):
+            self._writer.append_sealed(sealed)
         if content := b"".join(texts):
             self._writer.append_content(content)  # before the entries that commit to it; orphans are harmless
         # From here on a retry of these events may find them in the store, whatever happens to the insert.

@@ -25,17 +25,21 @@ from otel_audit.privacy.policy import choose_policy
 from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Checkpointer
 from otel_audit.receiver.control_server import control_app
 from otel_audit.receiver.decode import Decoder
+from otel_audit.receiver.erasure import Eraser
 from otel_audit.receiver.grpc_server import GrpcServer
 from otel_audit.receiver.http_server import http_app
 from otel_audit.receiver.intake import Intake
 from otel_audit.receiver.losses import Losses, internal_event
-from otel_audit.receiver.masking import Masking
+from otel_audit.receiver.masking import Masking, stored_forms
 from otel_audit.receiver.operations import OpenLedger
 from otel_audit.receiver.references import References
+from otel_audit.receiver.sealer import Sealer
 from otel_audit.receiver.sequencer import Sequencer
 from otel_audit.store.database import Database, Role, open_embedded, open_server
+from otel_audit.store.erasing import ErasingStore
 from otel_audit.store.folder import DataFolder
 from otel_audit.store.front import serve_front
+from otel_audit.store.key_store import KeyStore
 from otel_audit.store.migrate import migrate
 from otel_audit.store.threaded_server import ThreadedServer
 from otel_audit.store.writer import LedgerWriter
@@ -152,12 +156,15 @@ class Receiver:
             interval_seconds=self.settings.checkpoint_seconds,
             last_anchored=_newest_anchored(anchor, signer, writer.origin),
         )
+        keys = undo.enter_context(contextlib.closing(KeyStore(self.folder.data_keys)))
+        sealer = Sealer(keys, writer.origin)
         sequencer = Sequencer(
             writer,
             checkpointer,
             max_pending_bytes=self.settings.max_pending_mib << 20,
             on_stop=self._on_conflict,
             mask=Masking(self.policy, self.folder.pseudonym_keys()),
+            sealer=sealer,
         )
         self._writer_id = uuid.uuid4().hex
         self._epoch = writer.claim(self._writer_id, time.time_ns())
@@ -166,7 +173,17 @@ class Receiver:
         undo.callback(sequencer.close)
         sequencer.submit([self._life_event(EventType.LEDGER_OPENED)]).result()
         undo.callback(self._close_ledger, sequencer)
-        return OpenLedger(self.folder, self.anchor_dir, database, writer, checkpointer, sequencer)
+        eraser = Eraser(
+            keys,
+            sealer,
+            ErasingStore(database, writer.origin),
+            sequencer,
+            signer,
+            stored_forms=stored_forms(self.policy, self.folder.pseudonym_keys()),
+        )
+        eraser.complete()
+        eraser.make_texts(writer)
+        return OpenLedger(self.folder, self.anchor_dir, database, writer, checkpointer, sequencer, eraser)
 
     def _close_ledger(self, sequencer: Sequencer) -> None:
         """The last entries of this run: losses not recorded yet, and that the ledger was closed in order."""

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Final
 
 from otel_audit.errors import VerificationError
+from otel_audit.ledger.erasure import Erasures
 from otel_audit.ledger.findings import Code, Findings
 from otel_audit.privacy.commitments import verify_commitment
 from otel_audit.store.evidence import StoredText
@@ -21,13 +22,16 @@ def check_contents(
     texts: Iterator[StoredText],
     findings: Findings,
     progress: Callable[[int], None] | None = None,
+    erasures: Erasures | None = None,
 ) -> int:
     """Check that each commitment has its text, and return how many do.
 
     ``commitments`` are (seq, content name, commitment) of the entries; both streams are ordered by seq and name.
     A text that no entry commits to is what a failed insert leaves behind: harmless. ``progress`` hears now and
-    then how many texts were read.
+    then how many texts were read. ``erasures`` explain missing texts; a text that is erased and still there is a
+    finding.
     """
+    erasures = erasures or Erasures()
     verified = 0
     stored = groupby(_counted(texts, progress), key=lambda text: (text.seq, text.name))
     place, group = next(stored, (None, None))
@@ -35,8 +39,18 @@ def check_contents(
         while place is not None and place < (seq, name):
             place, group = next(stored, (None, None))
         wanted = {commitment for _, _, commitment in expected}
+        erased = erasures.of(seq, name.decode("utf-8", "backslashreplace"))
+        if erased is not None:
+            entry, erasure = erased
+            if place == (seq, name) and group is not None and wanted & {text.commitment for text in group}:
+                detail = f"entry {entry} says that the text {_shown(name)} was erased, but it is still there"
+                findings.add(Code.FALSE_TOMBSTONE, detail, seq=seq, column="content")
+            else:
+                detail = f"the text {_shown(name)} was {erasure.told()} (entry {entry})"
+                findings.add(Code.ERASED, detail, seq=seq, column="content")
+            continue
         if place != (seq, name) or group is None:
-            detail = f"the text {_shown(name)} is gone, and no erasure was recorded for it"
+            detail = f"the text {_shown(name)} is gone, and no valid erasure was recorded for it"
             findings.add(Code.CONTENT_MISSING, detail, seq=seq, column="content")
             continue
         for commitment in wanted - _check_group(group, wanted, findings):

@@ -11,6 +11,7 @@ from typing import Final, Literal
 from otel_audit.errors import VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.encoding import HASH_SIZE
+from otel_audit.ledger.erasure import read_erasures
 from otel_audit.ledger.findings import Code, Findings
 from otel_audit.ledger.merkle import CompactRange
 from otel_audit.ledger.note import VerifierKey
@@ -19,6 +20,7 @@ from otel_audit.ledger.tiles import TILE_WIDTH, tile_subtrees
 from otel_audit.ledger.trust import Trust
 from otel_audit.ledger.verify import Evidence, LedgerVerifier
 from otel_audit.reports._content_check import check_contents
+from otel_audit.semconv import AUDIT_ERASURE_STATEMENT
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
 
 Status = Literal["ok", "tampered", "unverifiable"]
@@ -188,8 +190,20 @@ class LedgerRun:
         last = end if self._asked.seq_to is None else min(end, self._asked.seq_to + 1)
         commitments = self._reader.commitments(self._origin, first, last)
         texts = self._reader.texts(self._origin, first, last)
+        statements = self._reader.erasure_statements(self._origin, AUDIT_ERASURE_STATEMENT)
+        with closing(statements):  # wherever they are: an erasure comes after what it explains, often beyond a range
+            erasures = read_erasures(statements, self._keys, self._findings)
         with closing(commitments), closing(texts):
-            return check_contents(commitments, texts, self._findings, progress)
+            count = check_contents(commitments, texts, self._findings, progress, erasures)
+        erasures.check_named(first, last, self._findings)
+        if erasures.valid:
+            sealed = self._reader.sealed_seqs(self._origin, first, last)
+            with closing(sealed):
+                for seq in sealed:
+                    if erasures.cover(seq):
+                        detail = "an erasure says that its texts are gone, but they are still there, sealed"
+                        self._findings.add(Code.FALSE_TOMBSTONE, detail, seq=seq, column="content")
+        return count
 
     def _report_empty(self, *, is_expected: bool) -> None:
         extent, findings = self._extent, self._findings

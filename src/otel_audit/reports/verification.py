@@ -10,6 +10,7 @@ from typing import Any, Final
 from otel_audit.anchors import AnchorReading
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
 from otel_audit.ledger.encoding import HASH_SIZE, genesis_hash, leaf_hash, origin_prefix
+from otel_audit.ledger.erasure import Erasures, read_erasures
 from otel_audit.ledger.examine import Row, examine, name_suspects
 from otel_audit.ledger.findings import STATUS_CODES, Code, Findings
 from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH
@@ -17,6 +18,7 @@ from otel_audit.ledger.trust import Trust
 from otel_audit.model import Finding
 from otel_audit.reports._content_check import check_contents
 from otel_audit.reports._ledger_run import Asked, LedgerReport, LedgerRun, Status
+from otel_audit.semconv import AUDIT_ERASURE_STATEMENT
 from otel_audit.store.database import Database
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
 
@@ -129,8 +131,8 @@ def check_entries(database: Database, keys: Iterable[tuple[str, int]]) -> list[F
     """Check single entries, each given as (origin, seq), and return what is wrong with them.
 
     An entry's hash is computed anew and compared with its stored hash, the tile, and its neighbours; its texts
-    are compared with its commitments. Signed roots are not looked at: an entry that is found in order here still
-    has to be covered by ``verify_database``.
+    are compared with its commitments. Signatures are not looked at, neither of roots nor of erasures: an entry that
+    is found in order here still has to be covered by ``verify_database``.
     """
     reader = EvidenceReader(database)
     by_origin: dict[str, set[int]] = {}
@@ -140,8 +142,11 @@ def check_entries(database: Database, keys: Iterable[tuple[str, int]]) -> list[F
     for origin, seqs in by_origin.items():
         found = Findings(origin)
         ordered = sorted(seqs)
+        statements = reader.erasure_statements(origin, AUDIT_ERASURE_STATEMENT)
+        with closing(statements):
+            erasures = read_erasures(statements, None, found)
         for first in range(0, len(ordered), _ENTRIES_AT_ONCE):
-            _check_picked(reader, ordered[first : first + _ENTRIES_AT_ONCE], found)
+            _check_picked(reader, ordered[first : first + _ENTRIES_AT_ONCE], found, erasures)
         findings += found.list()
     return findings
 
@@ -214,7 +219,7 @@ def _find_strays(
     return elsewhere, explained
 
 
-def _check_picked(reader: EvidenceReader, seqs: Sequence[int], findings: Findings) -> None:
+def _check_picked(reader: EvidenceReader, seqs: Sequence[int], findings: Findings, erasures: Erasures) -> None:
     origin = findings.origin
     wanted = {near for seq in seqs for near in (seq - 1, seq, seq + 1) if near >= 0}
     rows: dict[int, list[Row]] = {}
@@ -251,4 +256,4 @@ def _check_picked(reader: EvidenceReader, seqs: Sequence[int], findings: Finding
             findings.add(Code.TREE_DIVERGED, "the stored tile does not hold the hash of the entry", seq=seq)
     commitments, texts = reader.picked_commitments(origin, seqs), reader.picked_texts(origin, seqs)
     with closing(commitments), closing(texts):
-        check_contents(commitments, texts, findings)
+        check_contents(commitments, texts, findings, erasures=erasures)

@@ -23,7 +23,7 @@ class Role(StrEnum):
     """What a process may do with the database."""
 
     ADMIN = "admin"  # everything: only for creating the database and migrating it
-    WRITER = "writer"  # SELECT and INSERT, nothing that changes or removes a row
+    WRITER = "writer"  # SELECT and INSERT, and of texts alone ALTER DELETE: no entry can be changed or removed
     READER = "reader"  # SELECT
 
 
@@ -40,9 +40,15 @@ class Database:
         role: Role,
         connect: Callable[[Role], Client],
         close: Callable[[], None] = lambda: None,
+        *,
+        texts_policy: str = "default",
     ) -> None:
-        """Use ``open_embedded`` or ``open_server``. ``place`` names the database in error messages, without secrets."""
+        """Use ``open_embedded`` or ``open_server``. ``place`` names the database in error messages, without secrets.
+
+        ``texts_policy`` is the engine's storage policy for audit_content.
+        """
         self.place = place
+        self.texts_policy = texts_policy
         self.role = role
         self._connect = connect
         self._close = close

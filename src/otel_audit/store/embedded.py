@@ -31,9 +31,22 @@ from otel_audit.store.sql_text import sql
 
 _GRANTS: Final = {
     Role.ADMIN: "GRANT ALL ON *.* WITH GRANT OPTION",
-    Role.WRITER: f"GRANT SELECT, INSERT ON {DATABASE_NAME}.*",
+    Role.WRITER: (
+        f"GRANT SELECT, INSERT ON {DATABASE_NAME}.*, ALTER DELETE ON {DATABASE_NAME}.audit_content, "
+        f"ALTER DELETE ON {DATABASE_NAME}.audit_sealed"
+    ),
     Role.READER: f"GRANT SELECT ON {DATABASE_NAME}.*",
 }
+# What the engine makes of them, a line for each table or set of tables.
+_RIGHTS: Final = {
+    Role.WRITER: {
+        f"GRANT SELECT, INSERT ON {DATABASE_NAME}.*",
+        f"GRANT ALTER DELETE ON {DATABASE_NAME}.audit_content",
+        f"GRANT ALTER DELETE ON {DATABASE_NAME}.audit_sealed",
+    },
+    Role.READER: {_GRANTS[Role.READER]},
+}
+TEXTS_POLICY: Final = "texts"  # storage policy of audit_content: a disk of its own, outside of the data folder
 _READER_SETTINGS: Final = {
     "max_execution_time": 3600,  # seconds: a whole ledger is verified within it; a query left behind ends
     "readonly": 2,  # nothing that writes; settings of a single query may be given
@@ -122,6 +135,12 @@ def locked_error(folder: DataFolder) -> StoreLocked:
 def _open(folder: DataFolder, role: Role) -> Database:
     if is_locked(folder):
         raise locked_error(folder)
+    if role is Role.READER and not folder.texts.is_dir():
+        raise ConfigError(
+            f"{folder.texts}: the texts of this data folder are not here; backups leave them out. Put its keys back as "
+            f"{folder.data_keys} and start `otel-audit up --data {folder.path}` once: it makes the texts anew."
+        )
+    folder.make_texts()
     config = _write_config(folder, role)
 
     def connect(wanted: Role, database: str | None = DATABASE_NAME) -> Client:
@@ -162,13 +181,13 @@ def _open(folder: DataFolder, role: Role) -> Database:
     except BaseException:
         close()
         raise
-    return Database(str(folder.path), role, connect, close)
+    return Database(str(folder.path), role, connect, close, texts_policy=TEXTS_POLICY)
 
 
 def _require_rights(client: Client, folder: DataFolder, role: Role) -> None:
     rows = client.query(sql("engine_grants")).result_rows
     rights = {str(grant).removesuffix(" TO default") for (grant,) in rows}
-    if rights != {_GRANTS[role]}:
+    if rights != _RIGHTS[role]:
         raise StoreError(
             f"{folder.path}: the engine runs with the rights {sorted(rights)} instead of {_GRANTS[role]!r}: a handle "
             "of this process is still open with them. Close every database of this process first."
@@ -182,6 +201,8 @@ def _write_config(folder: DataFolder, role: Role) -> Path:
     text = template.substitute(
         config_path=escape(str(path)),
         grant=_GRANTS[role],
+        texts_path=escape(f"{folder.texts.resolve()}/"),
+        texts_policy=TEXTS_POLICY,
         max_memory_bytes=_MAX_QUERY_BYTES,
         max_execution_seconds=limits["max_execution_time"],
         readonly=limits["readonly"],

@@ -165,6 +165,17 @@ class EvidenceReader:
         for record in self._records("verify_picked_texts", _TEXT_BLOCK, origin=origin, seqs=list(seqs)):
             yield StoredText(*record)
 
+    def erasure_statements(self, origin: str, attribute: str) -> Generator[tuple[int, str], None, None]:
+        """Yield (seq, signed statement) of every erasure that the ledger tells of; the statement is in ``attribute``."""
+        for seq, statement in self._records("verify_erasures", _ROW_BLOCK, origin=origin, attribute=attribute):
+            yield seq, _text(statement)
+
+    def sealed_seqs(self, origin: str, start: int, end: int) -> Generator[int, None, None]:
+        """Yield the seqs in [start, end) that have sealed texts, in order."""
+        if start < end:
+            for (seq,) in self._records("verify_sealed", _ROW_BLOCK, origin=origin, first=start, last=end - 1):
+                yield seq
+
     def column_values(self, origin: str) -> dict[str, list[bytes]]:
         """Return up to 200 values of each column that has few, by column name."""
         rows = self._rows("verify_column_values", origin=origin)

@@ -69,8 +69,21 @@ class DataFolder:
     @property
     def anchors(self) -> Path:
         """Default place of the file anchors: beside the folder, so that losing the folder does not lose them."""
+        return self._beside("anchors")
+
+    @property
+    def texts(self) -> Path:
+        """Where the embedded engine keeps texts to read and search: made from the sealed ones, never backed up."""
+        return self._beside("texts")
+
+    @property
+    def data_keys(self) -> Path:
+        """Where the keys of the sealed texts are: a copy of the data folder alone opens none of them."""
+        return self._beside("keys")
+
+    def _beside(self, what: str) -> Path:
         path = self.path if self.path.name not in {"", ".."} else self.path.resolve()
-        return path.with_name(path.name + "-anchors")
+        return path.with_name(f"{path.name}-{what}")
 
     @property
     def run_file(self) -> Path:
@@ -79,8 +92,8 @@ class DataFolder:
 
     @property
     def tmp(self) -> Path:
-        """Directory for temporary files: every insert passes through one, so it is private and on the same disk."""
-        return self.home / "tmp"
+        """Directory for temporary files: every insert passes through one, so it is private and where texts may be."""
+        return self.texts / "tmp"
 
     @property
     def keys(self) -> Path:
@@ -108,7 +121,7 @@ class DataFolder:
             )
         with self._explained("create"):
             self.path.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
-            for folder in (self.home, self.keys, self.tmp):
+            for folder in (self.home, self.keys):
                 folder.mkdir(mode=_PRIVATE_DIR, exist_ok=True)
                 folder.chmod(_PRIVATE_DIR)
             if not self.exists():
@@ -121,6 +134,15 @@ class DataFolder:
                 "the origin out to go on with the ledger that is there."
             )
         return identity
+
+    def make_texts(self) -> None:
+        """Make the folder of the embedded engine's texts, and remove what an insert that was killed left in it."""
+        with self._explained("create"):
+            for folder in (self.texts, self.tmp):
+                folder.mkdir(mode=_PRIVATE_DIR, exist_ok=True)
+                folder.chmod(_PRIVATE_DIR)
+            for left in self.tmp.iterdir():
+                left.unlink()
 
     def identity(self) -> LedgerIdentity:
         """Which ledger the folder holds. Raises ConfigError when it holds none."""

@@ -76,7 +76,9 @@ def migrate(database: Database, known: Sequence[Migration] | None = None) -> lis
     for migration in missing:
         with database.client() as client:
             for statement in statements(migration.text):
-                client.command(statement)
+                # Only where it is named: without a server-side parameter the driver would format the text itself.
+                named = "{texts_policy:String}" in statement
+                client.command(statement, parameters={"texts_policy": database.texts_policy} if named else None)
             row = [migration.version, migration.name, migration.sha256_hex, time.time_ns()]
             client.insert("audit_migrations", [row], column_names=_RECORD_COLUMNS, column_type_names=_RECORD_TYPES)
     return missing

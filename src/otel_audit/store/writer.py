@@ -25,6 +25,7 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
         *("origin", "seq", "name", "commitment", "opening", "value"),
         *("retention_class", "recorded_at", "trace_id", "span_id"),
     ),
+    "audit_sealed": ("origin", "seq", "key_id", "sealed", "retention_class", "recorded_at"),
     "audit_tiles": ("origin", "level", "tile_index", "hashes"),
     "audit_checkpoints": ("origin", "size", "root_hash", "created_at", "note"),
     "audit_writers": ("origin", "epoch", "writer_id", "claimed_at"),
@@ -64,6 +65,10 @@ class LedgerWriter:
     def append_content(self, block: bytes) -> None:
         """Insert RowBinary rows of audit_content. Durable when it returns."""
         self._insert("audit_content", block)
+
+    def append_sealed(self, block: bytes) -> None:
+        """Insert RowBinary rows of audit_sealed. Durable when it returns."""
+        self._insert("audit_sealed", block)
 
     def append_entries(self, block: bytes) -> None:
         """Insert RowBinary rows of audit_entries, all of one partition: all or none is there afterwards."""

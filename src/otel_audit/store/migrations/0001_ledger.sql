@@ -1,5 +1,5 @@
 -- The ledger's tables. audit_entries has exactly the columns of otel_audit.ledger.schema, in order, then hash:
--- a test compares the two. Nothing ever updates a row of these tables.
+-- a test compares the two. Nothing ever updates a row of these tables, and only an erasure deletes rows: texts.
 CREATE TABLE IF NOT EXISTS audit_entries
 (
     schema_version UInt16,
@@ -97,6 +97,8 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1, merge_selector_base =
 
 -- Texts, apart from the ledger so that they can be erased. An entry's `content` column commits to each;
 -- a row whose commitment no entry has is an orphan of an insert that failed, and is harmless.
+-- Made from audit_sealed where it is missing, and never backed up: in the embedded engine it lies on a disk of its own.
+-- What a mutation replaced is removed from the disk after a second.
 CREATE TABLE IF NOT EXISTS audit_content
 (
     origin LowCardinality(String),
@@ -115,7 +117,27 @@ CREATE TABLE IF NOT EXISTS audit_content
 ENGINE = MergeTree
 PARTITION BY (retention_class, toYYYYMM(recorded_at))
 ORDER BY (origin, seq, name)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS
+    fsync_after_insert = 1, fsync_part_directory = 1, storage_policy = {texts_policy:String},
+    old_parts_lifetime = 1, cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 2;
+
+-- The same texts, sealed: all texts of one entry in one value, under a data key that is not in the database.
+-- Who has a copy of this table has nothing once the key is destroyed. docs/design/ledger-format.md has the format.
+CREATE TABLE IF NOT EXISTS audit_sealed
+(
+    origin LowCardinality(String),
+    seq UInt64 CODEC(Delta, ZSTD(1)),
+    key_id FixedString(16),
+    sealed String CODEC(NONE),
+    retention_class LowCardinality(String),
+    recorded_at DateTime64(9, 'UTC') CODEC(Delta, ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY (retention_class, toYYYYMM(recorded_at))
+ORDER BY (origin, seq)
+SETTINGS
+    fsync_after_insert = 1, fsync_part_directory = 1,
+    old_parts_lifetime = 1, cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 2;
 
 -- Full Merkle hash tiles (C2SP tlog-tiles: 256 hashes of 32 bytes). Kept for ever.
 CREATE TABLE IF NOT EXISTS audit_tiles
