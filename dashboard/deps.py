@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import otel_audit
-from otel_audit.anchors import AnchorReading
+from otel_audit.anchors import AnchorReading, join_readings
 from otel_audit.anchors.file import FileAnchor
+from otel_audit.anchors.witness import WitnessState, read_witnessed, witness_states
 from otel_audit.errors import ConfigError, StoreUnavailable
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.trust import Trust
@@ -117,7 +118,13 @@ def verify(progress: Progress) -> Report:
 def anchored() -> AnchorReading | None:
     """What the anchor folder holds; None when there is no such folder here."""
     anchor = _anchor()
-    return anchor.read_all() if anchor else None
+    return join_readings([anchor.read_all(), read_witnessed(anchor.folder, [])]) if anchor else None
+
+
+def witnesses() -> list[WitnessState]:
+    """How it stands with each witness of the ledgers in the anchor folder."""
+    anchor = _anchor()
+    return witness_states(anchor.folder) if anchor else []
 
 
 def anchor_place() -> str:

@@ -108,6 +108,10 @@ def _ledgers() -> None:
             figures.append(("Not anchored yet", f"{open_tail:,}", note))
         else:
             figures.append(("Under an anchor", "0", "no anchor folder is known here"))
+        for state in deps.witnesses():
+            if state.origin == ledger.origin:
+                how = f"{state.trouble} since {state.since}: {state.problem}" if state.trouble else state.cosigned_at
+                figures.append((f"Cosigned by {state.witness}", f"{state.cosigned_size:,}", how))
         body = "".join(f"<div>{esc(name)}<b>{esc(value)}</b>{esc(note)}</div>" for name, value, note in figures)
         cards.append(f'<div class="card"><code>{esc(ledger.origin)}</code><div class="figures">{body}</div></div>')
     body = "".join(cards) or '<p class="sub">There is no ledger yet.</p>'

@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "verify": "otel_audit.reports.verify_command",
     "checkpoint": "otel_audit.receiver.ledger_commands",
     "erase": "otel_audit.receiver.erase_command",
+    "witness": "otel_audit.receiver.witness_command",
     "doctor": "otel_audit.reports.doctor_command",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
@@ -20,3 +21,13 @@ class AnchorReading:
     checkpoints: tuple[AnchoredCheckpoint, ...] = ()
     damaged: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+
+def join_readings(readings: Iterable[AnchorReading]) -> AnchorReading:
+    """What several anchors gave back, as one."""
+    joined = list(readings)
+    return AnchorReading(
+        tuple(checkpoint for reading in joined for checkpoint in reading.checkpoints),
+        tuple(damage for reading in joined for damage in reading.damaged),
+        tuple(finding for reading in joined for finding in reading.findings),
+    )

@@ -68,10 +68,10 @@ class FileAnchor:
             "published_at": published.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "note": note,
         }
-        folder = self._origin_folder(checkpoint.origin)
-        _make_durable_folder(folder)
+        folder = origin_folder(self.folder, checkpoint.origin)
+        make_durable_folder(folder)
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
-        _append_durably(folder / f"{published:%Y-%m-%d}.jsonl", line.encode())
+        append_durably(folder / f"{published:%Y-%m-%d}.jsonl", line.encode())
         self._last[checkpoint.origin] = checkpoint
 
     def remember_key(self, key: VerifierKey) -> None:
@@ -88,9 +88,9 @@ class FileAnchor:
                 f"{self.folder / _TRUST_FILE} remembers another key for {key.name}; if the key was rotated on "
                 "purpose, add the new one to that file by hand, else run otel-audit verify"
             )
-        _make_durable_folder(self.folder)
+        make_durable_folder(self.folder)
         document = {"verifier_keys": [other.format() for other in (*remembered, key)]}
-        _replace_durably(self.folder / _TRUST_FILE, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        replace_durably(self.folder / _TRUST_FILE, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
     def trusted_keys(self) -> list[VerifierKey]:
         """The verifier keys remembered here, none without such a file. Raises ConfigError if it is broken."""
@@ -109,7 +109,7 @@ class FileAnchor:
 
     def read(self, origin: str) -> AnchorReading:
         """All checkpoints of one ledger, oldest first. Signatures are for the verifier to check."""
-        return _read_folder(self._origin_folder(origin))
+        return _read_folder(origin_folder(self.folder, origin))
 
     def read_all(self) -> AnchorReading:
         """All checkpoints of all ledgers."""
@@ -119,19 +119,20 @@ class FileAnchor:
             tuple(line for reading in readings for line in reading.damaged),
         )
 
-    def _origin_folder(self, origin: str) -> Path:
-        """A safe name for people, and a hash so that two origins never share a folder."""
-        slug = _UNSAFE.sub("-", origin).strip("-.")[:_SLUG_SIZE] or "ledger"
-        return self.folder / f"{slug}-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
-
     def _newest(self, origin: str) -> Checkpoint | None:
-        for path in sorted(self._origin_folder(origin).glob("*.jsonl"), reverse=True):
+        for path in sorted(origin_folder(self.folder, origin).glob("*.jsonl"), reverse=True):
             checkpoints = [
                 read_checkpoint(record.note) for record in _read_file(path) if isinstance(record, AnchoredCheckpoint)
             ]
             if checkpoints:
                 return max(checkpoints, key=lambda checkpoint: checkpoint.size)
         return None
+
+
+def origin_folder(folder: Path, origin: str) -> Path:
+    """The folder of one ledger: a safe name for people, and a hash so that two origins never share a folder."""
+    slug = _UNSAFE.sub("-", origin).strip("-.")[:_SLUG_SIZE] or "ledger"
+    return folder / f"{slug}-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
 
 
 def _read_folder(folder: Path) -> AnchorReading:
@@ -164,7 +165,7 @@ def _parse_record(line: bytes, where: str) -> AnchoredCheckpoint:
     return AnchoredCheckpoint(str(record["origin"]), record["note"], where, str(record["published_at"]))
 
 
-def _append_durably(path: Path, line: bytes) -> None:
+def append_durably(path: Path, line: bytes) -> None:
     """Append a line and fsync it; a torn line that a crash left before it stays a line of its own."""
     is_new = not path.exists()
     with path.open("ab+") as file:
@@ -179,7 +180,8 @@ def _append_durably(path: Path, line: bytes) -> None:
         _sync_folder(path.parent)
 
 
-def _replace_durably(path: Path, text: str) -> None:
+def replace_durably(path: Path, text: str) -> None:
+    """Put a text in a file's place, whole or not at all, and return once it is on the disk."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
         file.write(text)
         file.flush()
@@ -189,7 +191,8 @@ def _replace_durably(path: Path, text: str) -> None:
     _sync_folder(path.parent)
 
 
-def _make_durable_folder(folder: Path) -> None:
+def make_durable_folder(folder: Path) -> None:
+    """Make a folder whose name outlives a crash."""
     if not folder.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         _sync_folder(folder.parent)

@@ -27,9 +27,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from otel_audit.errors import ConfigError, MalformedInput, VerificationError
 
 ED25519: Final = 0x01  # signed-note: signature type identifier
-_SIGNATURE_START: Final = "\N{EM DASH} "
-_PRIVATE_START: Final = "PRIVATE+KEY+"
-_KEY_SIZE: Final = 32  # RFC 8032: an Ed25519 seed and an Ed25519 public key
+SIGNATURE_START: Final = "\N{EM DASH} "
+PRIVATE_START: Final = "PRIVATE+KEY+"
+KEY_SIZE: Final = 32  # RFC 8032: an Ed25519 seed and an Ed25519 public key
 _KEY_ID_SIZE: Final = 4
 _MAX_NOTE_BYTES: Final = 1_000_000
 _MAX_SIGNATURES: Final = 100  # signed-note: verifiers limit it, and must accept at least 16
@@ -65,26 +65,26 @@ class VerifierKey:
     public_key: bytes
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        if len(self.public_key) != _KEY_SIZE:
-            raise ConfigError(f"verifier key {self.name}: {len(self.public_key)} bytes, expected {_KEY_SIZE}")
+        check_key_name(self.name)
+        if len(self.public_key) != KEY_SIZE:
+            raise ConfigError(f"verifier key {self.name}: {len(self.public_key)} bytes, expected {KEY_SIZE}")
 
     @property
     def key_id(self) -> bytes:
         """The four bytes that, with the name, say which key made a signature."""
-        return hashlib.sha256(self.name.encode() + b"\n" + bytes((ED25519,)) + self.public_key).digest()[:_KEY_ID_SIZE]
+        return key_id_of(self.name, ED25519, self.public_key)
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
         """Read ``name+hex+base64``. Raises ConfigError with what is wrong."""
-        name, key_id, public_key = _parse_key(text.strip(), "verifier key")
+        name, key_id, public_key = parse_key_text(text.strip(), "verifier key")
         key = cls(name, public_key)
-        _check_key_id(key_id, key)
+        check_key_id(name, key_id, key.key_id)
         return key
 
     def format(self) -> str:
         """The text form: ``name+hex+base64``."""
-        return f"{self.name}+{self.key_id.hex()}+{_base64(bytes((ED25519,)) + self.public_key)}"
+        return format_key_text(self.name, self.key_id, ED25519, self.public_key)
 
     def verify(self, message: bytes, signature: bytes) -> None:
         """Check an Ed25519 signature (RFC 8032). Raises BadSignature."""
@@ -102,9 +102,9 @@ class Signer:
     seed: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        if len(self.seed) != _KEY_SIZE:
-            raise ConfigError(f"signing key {self.name}: {len(self.seed)} bytes, expected {_KEY_SIZE}")
+        check_key_name(self.name)
+        if len(self.seed) != KEY_SIZE:
+            raise ConfigError(f"signing key {self.name}: {len(self.seed)} bytes, expected {KEY_SIZE}")
 
     @classmethod
     def generate(cls, name: str) -> Signer:
@@ -115,17 +115,16 @@ class Signer:
     def parse(cls, text: str) -> Signer:
         """Read ``PRIVATE+KEY+name+hex+base64``. Raises ConfigError with what is wrong, never with the key."""
         text = text.strip()
-        if not text.startswith(_PRIVATE_START):
-            raise ConfigError(f"signing key: does not start with {_PRIVATE_START}")
-        name, key_id, seed = _parse_key(text.removeprefix(_PRIVATE_START), "signing key")
+        if not text.startswith(PRIVATE_START):
+            raise ConfigError(f"signing key: does not start with {PRIVATE_START}")
+        name, key_id, seed = parse_key_text(text.removeprefix(PRIVATE_START), "signing key")
         signer = cls(name, seed)
-        _check_key_id(key_id, signer.verifier_key)
+        check_key_id(name, key_id, signer.verifier_key.key_id)
         return signer
 
     def format(self) -> str:
         """The text form: ``PRIVATE+KEY+name+hex+base64``."""
-        key_id = self.verifier_key.key_id.hex()
-        return f"{_PRIVATE_START}{self.name}+{key_id}+{_base64(bytes((ED25519,)) + self.seed)}"
+        return PRIVATE_START + format_key_text(self.name, self.verifier_key.key_id, ED25519, self.seed)
 
     @property
     def verifier_key(self) -> VerifierKey:
@@ -141,13 +140,15 @@ def sign_note(text: str, signers: Iterable[Signer]) -> str:
     """Sign ``text`` with each of ``signers``. The text must end in a newline and hold no other control character."""
     _check_text(text)
     message = text.encode()
-    lines = [
-        f"{_SIGNATURE_START}{signer.name} {_base64(signer.verifier_key.key_id + signer.sign(message))}\n"
-        for signer in signers
-    ]
+    lines = [signature_line(signer.name, signer.verifier_key.key_id, signer.sign(message)) for signer in signers]
     if not lines:
         raise ConfigError("a signed note needs at least one signer")
     return text + "\n" + "".join(lines)
+
+
+def signature_line(name: str, key_id: bytes, signature: bytes) -> str:
+    """One line below a note's blank line, with its line end."""
+    return f"{SIGNATURE_START}{name} {_base64(key_id + signature)}\n"
 
 
 def parse_note(note: str) -> tuple[str, list[NoteSignature]]:
@@ -165,7 +166,7 @@ def parse_note(note: str) -> tuple[str, list[NoteSignature]]:
     lines = block.removesuffix("\n").split("\n")
     if len(lines) > _MAX_SIGNATURES:
         raise BadSignature(f"note has {len(lines)} signatures, more than {_MAX_SIGNATURES}")
-    return text, [_parse_signature(line) for line in lines]
+    return text, [parse_signature(line) for line in lines]
 
 
 def open_note(note: str, keys: Sequence[VerifierKey]) -> tuple[str, list[NoteSignature]]:
@@ -189,9 +190,10 @@ def open_note(note: str, keys: Sequence[VerifierKey]) -> tuple[str, list[NoteSig
     return text, verified
 
 
-def _parse_signature(line: str) -> NoteSignature:
-    name, space, encoded = line.removeprefix(_SIGNATURE_START).partition(" ")
-    if not line.startswith(_SIGNATURE_START) or not space or not _is_name(name):
+def parse_signature(line: str) -> NoteSignature:
+    """Read a signature line without its line end. Raises BadSignature for anything else."""
+    name, space, encoded = line.removeprefix(SIGNATURE_START).partition(" ")
+    if not line.startswith(SIGNATURE_START) or not space or not _is_name(name):
         raise BadSignature(f"note: not a signature line: {line[:80]!r}")
     try:
         raw = base64.b64decode(encoded, validate=True)
@@ -202,8 +204,21 @@ def _parse_signature(line: str) -> NoteSignature:
     return NoteSignature(name, raw[:_KEY_ID_SIZE], raw[_KEY_ID_SIZE:])
 
 
-def _parse_key(text: str, what: str) -> tuple[str, str, bytes]:
-    """(name, key id in hex, key bytes) of ``name+hex+base64(type || key)``."""
+def key_id_of(name: str, signature_type: int, public_key: bytes) -> bytes:
+    """The four bytes that say, with the name, which key of which type made a signature (signed-note)."""
+    return hashlib.sha256(name.encode() + b"\n" + bytes((signature_type,)) + public_key).digest()[:_KEY_ID_SIZE]
+
+
+def format_key_text(name: str, key_id: bytes, signature_type: int, key: bytes) -> str:
+    """``name+hex+base64(type || key)``."""
+    return f"{name}+{key_id.hex()}+{_base64(bytes((signature_type,)) + key)}"
+
+
+def parse_key_text(text: str, what: str, signature_type: int = ED25519) -> tuple[str, str, bytes]:
+    """(name, key id in hex, key bytes) of ``name+hex+base64(type || key)``, for keys of this one type.
+
+    Raises ConfigError that begins with ``what``, and never shows the key.
+    """
     parts = text.split("+", 2)  # The base64 may itself hold a plus sign.
     if len(parts) != 3:
         raise ConfigError(f"{what}: expected name+hash+key")
@@ -212,21 +227,23 @@ def _parse_key(text: str, what: str) -> tuple[str, str, bytes]:
         raw = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError) as exc:
         raise ConfigError(f"{what} {name}: the key is not base64") from exc
-    if len(raw) != 1 + _KEY_SIZE or raw[0] != ED25519:
-        raise ConfigError(f"{what} {name}: not an Ed25519 key (type 0x01 and {_KEY_SIZE} bytes)")
+    if len(raw) != 1 + KEY_SIZE or raw[0] != signature_type:
+        raise ConfigError(f"{what} {name}: not an Ed25519 key (type 0x{signature_type:02x} and {KEY_SIZE} bytes)")
     return name, key_id, raw[1:]
 
 
-def _check_key_id(stated: str, key: VerifierKey) -> None:
-    if stated != key.key_id.hex():
-        raise ConfigError(f"key {key.name}: states id {stated}, but has id {key.key_id.hex()}; was it mistyped?")
+def check_key_id(name: str, stated_hex: str, key_id: bytes) -> None:
+    """Raise ConfigError when a key's text states another id than the key has."""
+    if stated_hex != key_id.hex():
+        raise ConfigError(f"key {name}: states id {stated_hex}, but has id {key_id.hex()}; was it mistyped?")
 
 
 def _is_name(name: str) -> bool:
     return bool(name) and "+" not in name and not any(letter.isspace() for letter in name)
 
 
-def _check_name(name: str) -> None:
+def check_key_name(name: str) -> None:
+    """Raise ConfigError for a name that no signature line can hold."""
     if not _is_name(name) or any(ord(letter) < 0x20 for letter in name):
         raise ConfigError(f"key name {name!r}: must be non-empty, without spaces and plus signs")
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from otel_audit.errors import LedgerConflict, VerificationError
 from otel_audit.ledger.checkpoint import open_checkpoint, sign_checkpoint
-from otel_audit.ledger.merkle import consistency_proof, verify_consistency
+from otel_audit.ledger.merkle import SubtreeGetter, consistency_proof, verify_consistency
 from otel_audit.ledger.note import Signer
 from otel_audit.ledger.tiles import TILE_WIDTH, Tile, TileBuilder
 from otel_audit.model import Checkpoint
@@ -142,7 +142,16 @@ class Checkpointer:
                 "run otel-audit verify"
             )
 
-    def _is_consistent(self, older: Checkpoint, size: int, root: bytes) -> bool:
+    def prove_consistency(self, size1: int, size2: int) -> list[bytes]:
+        """The consistency proof between two sizes of this ledger, 0 < size1 <= size2 <= its size, from stored tiles.
+
+        Raises VerificationError for other sizes.
+        """
+        if size2 > self._builder.size:
+            raise VerificationError(f"consistency proof: the ledger has {self._builder.size} entries, not {size2}")
+        return consistency_proof(size1, size2, self._subtree())
+
+    def _subtree(self) -> SubtreeGetter:
         cached = {(tile.level, tile.index): tile.hashes for tile in self._recent}
 
         def full_tile(level: int, index: int) -> bytes:
@@ -150,9 +159,12 @@ class Checkpointer:
                 cached[level, index] = self._writer.full_tile(level, index)
             return cached[level, index]
 
-        subtree = self._builder.subtrees(full_tile)
+        return self._builder.subtrees(full_tile)
+
+    def _is_consistent(self, older: Checkpoint, size: int, root: bytes) -> bool:
         try:
-            verify_consistency(older.size, older.root_hash, size, root, consistency_proof(older.size, size, subtree))
+            proof = self.prove_consistency(older.size, size)
+            verify_consistency(older.size, older.root_hash, size, root, proof)
         except VerificationError:
             return False
         return True

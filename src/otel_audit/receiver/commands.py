@@ -81,6 +81,13 @@ def receiver_options(command: _Command) -> _Command:
                 help="Folder that checkpoints are copied to.  [default: DATA-anchors]",
             ),
             click.option(
+                "--witness",
+                "witnesses",
+                multiple=True,
+                envvar="OTEL_AUDIT_WITNESS",
+                help="Witness that cosigns each checkpoint, as URL=KEY (otel-audit witness --show-key). Repeatable.",
+            ),
+            click.option(
                 "--checkpoint-seconds",
                 type=click.FloatRange(0.1, 10.0),
                 default=5.0,

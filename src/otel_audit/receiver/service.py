@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from otel_audit.anchors.file import FileAnchor
+from otel_audit.anchors.witness import WitnessAddress
 from otel_audit.errors import AuditError, LedgerConflict, StoreUnavailable, VerificationError
 from otel_audit.ledger.checkpoint import open_checkpoint
 from otel_audit.ledger.note import Signer
 from otel_audit.model import AuditEvent, Checkpoint, EventType
 from otel_audit.privacy.policy import choose_policy
-from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Checkpointer
+from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Anchor, Checkpointer
 from otel_audit.receiver.control_server import control_app
 from otel_audit.receiver.decode import Decoder
 from otel_audit.receiver.erasure import Eraser
@@ -35,6 +36,7 @@ from otel_audit.receiver.operations import OpenLedger
 from otel_audit.receiver.references import References
 from otel_audit.receiver.sealer import Sealer
 from otel_audit.receiver.sequencer import Sequencer
+from otel_audit.receiver.witnessing import Witnessing
 from otel_audit.store.database import Database, Role, open_embedded, open_server
 from otel_audit.store.erasing import ErasingStore
 from otel_audit.store.folder import DataFolder
@@ -65,6 +67,7 @@ class ReceiverSettings:
     checkpoint_seconds: float = DEFAULT_INTERVAL_SECONDS
     max_pending_mib: int = 256
     cors_origins: tuple[str, ...] = ()
+    witnesses: tuple[str, ...] = ()  # URL=KEY each: docs/how-to/witness.md
     capture_policy: str = "redacted"  # a mode, or the path of a TOML file: docs/how-to/privacy.md
 
 
@@ -76,6 +79,7 @@ class Receiver:
         self.folder = DataFolder(settings.data)
         self.policy = choose_policy(settings.capture_policy)
         self.anchor_dir = settings.anchor_dir or self.folder.anchors
+        self.witnesses = [WitnessAddress.parse(text) for text in settings.witnesses]
         self.token = secrets.token_urlsafe(32)
         self.losses = Losses()
         self.conflict: LedgerConflict | None = None
@@ -149,10 +153,11 @@ class Receiver:
         signer = self.folder.signer()
         anchor = FileAnchor(self.anchor_dir)
         anchor.remember_key(signer.verifier_key)
+        anchors: list[Anchor] = [anchor]
         checkpointer = Checkpointer(
             writer,
             signer,
-            [anchor],
+            anchors,
             interval_seconds=self.settings.checkpoint_seconds,
             last_anchored=_newest_anchored(anchor, signer, writer.origin),
         )
@@ -166,6 +171,14 @@ class Receiver:
             mask=Masking(self.policy, self.folder.pseudonym_keys()),
             sealer=sealer,
         )
+        # Closed after the sequencer, whose last checkpoint still goes out; it takes proofs while the sequencer runs.
+        witnessing = Witnessing(
+            self.anchor_dir,
+            self.witnesses,
+            lambda size1, size2: sequencer.perform(lambda: checkpointer.prove_consistency(size1, size2)).result(),
+        )
+        undo.callback(witnessing.close)
+        anchors.append(witnessing)
         self._writer_id = uuid.uuid4().hex
         self._epoch = writer.claim(self._writer_id, time.time_ns())
         self._writer = writer

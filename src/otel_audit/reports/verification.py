@@ -13,6 +13,7 @@ from otel_audit.ledger.encoding import HASH_SIZE, genesis_hash, leaf_hash, origi
 from otel_audit.ledger.erasure import Erasures, read_erasures
 from otel_audit.ledger.examine import Row, examine, name_suspects
 from otel_audit.ledger.findings import STATUS_CODES, Code, Findings
+from otel_audit.ledger.quorum import check_quorum
 from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH
 from otel_audit.ledger.trust import Trust
 from otel_audit.model import Finding
@@ -110,6 +111,8 @@ def verify_database(
         found = Findings(origin)
         for seq, stored_under in elsewhere.get(origin, {}).items():
             found.add(Code.ROW_MODIFIED, f"entry {seq} is stored under {stored_under!r}", seq=seq, column="origin")
+        if anchors is not None:
+            check_quorum(anchored.get(origin, []), trust, found)
         asked = Asked(trust, anchored.get(origin, []) if anchors else None, seq_from or 0, seq_to)
         run = LedgerRun(reader, extent, asked, found)
         ledgers.append(run.verify(frozenset(elsewhere.get(origin, ())), is_expected=origin in expected, progress=tell))

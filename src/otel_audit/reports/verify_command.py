@@ -11,10 +11,12 @@ from typing import Final
 
 import click
 
-from otel_audit.anchors import AnchorReading
+from otel_audit.anchors import join_readings
 from otel_audit.anchors.file import FileAnchor
+from otel_audit.anchors.witness import read_witnessed
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.note import VerifierKey
+from otel_audit.ledger.quorum import witness_keys
 from otel_audit.ledger.trust import Trust, parse_trust
 from otel_audit.reports.verification import Progress, format_report, verify_database
 from otel_audit.store.database import open_for_reading
@@ -68,12 +70,14 @@ def verify(
     missing = [str(anchor.folder) for anchor in folders if not anchor.folder.is_dir()]
     if missing and anchor_dirs:
         raise ConfigError(f"{missing[0]}: there is no such anchor folder. Check --anchor-dir")
-    readings = [anchor.read_all() for anchor in folders]
-    anchors = AnchorReading(
-        tuple(checkpoint for reading in readings for checkpoint in reading.checkpoints),
-        tuple(damage for reading in readings for damage in reading.damaged),
-    )
     trust = _trusted(trust_file, folders, folder)
+    # What witnesses cosigned is read last: then it is not older than the checkpoints that it must cover.
+    anchors = join_readings(
+        [
+            *(anchor.read_all() for anchor in folders),
+            *(read_witnessed(anchor.folder, witness_keys(trust)) for anchor in folders),
+        ]
+    )
     expected = [folder.identity().origin] if folder else []
     with open_for_reading(data, url) as database, _progress(hidden=as_json or not sys.stderr.isatty()) as progress:
         report = verify_database(
