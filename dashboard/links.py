@@ -17,6 +17,9 @@ FORMATS: Final = {
 }
 
 
+_NUMBERS: Final = {"since", "until", "quick_floor", "words_per_minute"}
+
+
 def task_url(task_id: str, *, origin: str = "", seq: int | None = None) -> str:
     """The page of a task, with one of its events marked when ``origin`` and ``seq`` are given."""
     query: dict[str, Any] = {"id": task_id}
@@ -28,6 +31,11 @@ def task_url(task_id: str, *, origin: str = "", seq: int | None = None) -> str:
 def search_url(**query: str) -> str:
     """The search page with these settings in its URL."""
     return "/?" + urlencode(query)
+
+
+def events_url(where: Filter) -> str:
+    """The search page with exactly the events of ``where``: the link of a figure to what it was counted from."""
+    return "/?" + urlencode({"where": urlencode(filter_query(where))})
 
 
 def export_url(file_format: str, where: Filter, *, rows: int, why: str) -> str:
@@ -44,7 +52,7 @@ def filter_query(where: Filter) -> list[tuple[str, str]]:
             pairs += [("sizes", f"{origin}:{size}") for origin, size in value]
         elif isinstance(value, str):
             pairs += [(field.name, value)] if value else []
-        elif isinstance(value, int):
+        elif isinstance(value, int):  # also the zero that a time or a limit may be
             pairs.append((field.name, str(value)))
         elif value:
             pairs += [(field.name, each) for each in value]
@@ -65,7 +73,7 @@ def parse_filter(query: Iterable[tuple[str, str]], ignored: Iterable[str] = ()) 
             raise MalformedInput(f"unknown filter {name!r}")
         old = getattr(where, name)
         value: Any
-        if name in {"since", "until"}:
+        if name in _NUMBERS:
             value = _number(name, text)
         elif name == "sizes":
             origin, _, size = text.rpartition(":")

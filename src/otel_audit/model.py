@@ -144,6 +144,11 @@ class Filter:
     words that must all occur, ignoring case, in the content or the identifying columns. ``sizes``
     freezes the view: of each ledger named, as (origin, size), only entries with ``seq`` below size,
     and nothing of any other ledger; so a count and the export after it agree while events arrive.
+
+    ``task_model``, ``task_prompt_name``, ``task_prompt_version`` and ``task_service`` ask for entries of tasks that one
+    AI call with all of these answered. ``next_decision`` asks for escalations by what the next review of the task decided ("" is none yet).
+    ``figure`` names the set behind a figure of the dashboard, a block of ``store/sql/figure_filters.sql``; the set
+    ``quick`` reads ``quick_floor`` (seconds) and ``words_per_minute``.
     """
 
     task_id: str = ""
@@ -163,6 +168,17 @@ class Filter:
     exclude_event_type: Sequence[str] = ()
     prompt_version: Sequence[str] = ()
     sizes: Sequence[tuple[str, int]] = ()
+    task_kind: Sequence[str] = ()
+    rationale_code: Sequence[str] = ()
+    prompt_name: Sequence[str] = ()
+    task_model: Sequence[str] = ()
+    task_prompt_name: Sequence[str] = ()
+    task_prompt_version: Sequence[str] = ()
+    task_service: Sequence[str] = ()
+    next_decision: Sequence[str] = ()
+    figure: str = ""
+    quick_floor: int | None = None
+    words_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
