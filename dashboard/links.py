@@ -43,6 +43,13 @@ def export_url(file_format: str, where: Filter, *, rows: int, why: str) -> str:
     return f"/export/events.{file_format}?" + urlencode([*filter_query(where), ("rows", rows), ("why", why)])
 
 
+def figures_url(page: str, where: Filter, *, rows: int, why: str, zone: str) -> str:
+    """Where the figures of a page are downloaded as CSV, made again from the same filter."""
+    return f"/export/figures/{page}.csv?" + urlencode(
+        [*filter_query(where), ("zone", zone), ("rows", rows), ("why", why)]
+    )
+
+
 def filter_query(where: Filter) -> list[tuple[str, str]]:
     """A filter as query parameters; ``parse_filter`` reads them back to the same filter."""
     pairs: list[tuple[str, str]] = []

@@ -90,7 +90,7 @@ def cohen_kappa(table: Table, seed: int = 0) -> Estimate | None:
 
 
 def krippendorff_alpha(table: Table, seed: int = 0) -> Estimate | None:
-    """Agreement of any number of people beyond chance, for names without an order, with a bootstrap interval over units.
+    """Agreement of any number of people beyond chance, on names, with a bootstrap interval over units.
 
     K. Krippendorff, Computing Krippendorff's Alpha-Reliability (2011). Units that one person rated do not count.
     None without a unit of two ratings, or when everybody says one and the same thing.
@@ -150,7 +150,8 @@ def _kappa(total: NDArray[np.float64]) -> NDArray[np.float64]:
     by_chance = (total.sum(axis=-1) * total.sum(axis=-2)).sum(axis=-1)
     observed = np.trace(total, axis1=-2, axis2=-1)
     left = n * n - by_chance
-    return (n * observed - by_chance) / np.where(left < _ALMOST_NOTHING, np.nan, left)
+    found: NDArray[np.float64] = (n * observed - by_chance) / np.where(left < _ALMOST_NOTHING, np.nan, left)
+    return found
 
 
 def _alpha(total: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -159,7 +160,8 @@ def _alpha(total: NDArray[np.float64]) -> NDArray[np.float64]:
     n = marginals.sum(axis=-1)
     by_chance = n * n - (marginals * marginals).sum(axis=-1)
     observed = n - np.trace(total, axis1=-2, axis2=-1)
-    return 1 - (n - 1) * observed / np.where(by_chance < _ALMOST_NOTHING, np.nan, by_chance)
+    found: NDArray[np.float64] = 1 - (n - 1) * observed / np.where(by_chance < _ALMOST_NOTHING, np.nan, by_chance)
+    return found
 
 
 def reliability_curve(bins: Iterable[tuple[int, float, int]]) -> list[Reliability]:

@@ -8,11 +8,11 @@ twice that several instrumentations reported (``duplicate_of``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError
-from otel_audit.model import Filter
+from otel_audit.model import Called, ConfidenceBin, Filter, QuickReview, Reviewed
 from otel_audit.store.database import Database
 from otel_audit.store.filters import conditions
 from otel_audit.store.sql_text import sql, sql_blocks
@@ -23,66 +23,6 @@ _OF_THE_CALL: Final = ("model", "prompt")  # a review has these of its task's AI
 _SPREADS: Final = sql_blocks("analytics_spread_of")
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewed:
-    """Reviews of one group. ``active`` and ``wait`` are median and 90th percentile in seconds, None without a value."""
-
-    group: str
-    reviews: int = 0
-    tasks: int = 0
-    people: int = 0
-    decided: int = 0
-    approved: int = 0
-    modified: int = 0
-    rejected: int = 0
-    escalated: int = 0
-    overrides: int = 0
-    timed: int = 0
-    active: tuple[float, float] | None = None
-    waited: int = 0
-    wait: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Called:
-    """AI calls of one group. ``latency`` is median and 90th percentile in seconds, None without a value."""
-
-    group: str
-    calls: int = 0
-    tasks: int = 0
-    failed: int = 0
-    timed: int = 0
-    latency: tuple[float, float] | None = None
-    counted: int = 0  # calls that say how many tokens
-    input_tokens: int = 0
-    output_tokens: int = 0
-    first_unix_nano: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class QuickReview:
-    """A review that took less time than reading takes. ``tokens`` are those of the task's last answer."""
-
-    origin: str
-    seq: int
-    task_id: str
-    task_kind: str
-    decision: str
-    end_time: int
-    seconds: float
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """First decisions on answers with a confidence in one tenth: how many, its mean, and how many were kept."""
-
-    number: int
-    reviews: int
-    confidence: float
-    kept: int
 
 
 class Analytics:
@@ -154,10 +94,10 @@ class Analytics:
         """Rows with grp, day (UTC), provider, model and the four token counts that have a price."""
         return self._rows("analytics_tokens", where, group=_group(group))
 
-    def calibration(self, where: Filter) -> list[Bin]:
+    def calibration(self, where: Filter) -> list[ConfidenceBin]:
         """First decisions by the confidence that the AI stated, in tenths; those without are left out."""
         return [
-            Bin(row["bin"], row["reviews"], row["confidence"], row["kept"])
+            ConfidenceBin(row["bin"], row["reviews"], row["confidence"], row["kept"])
             for row in self._rows("analytics_calibration", replace(where, figure="calibrated"))
         ]
 
