@@ -31,6 +31,10 @@ PAGES: Final = {
         Entry("search.py", "Search", "search", ""),
         Entry("task.py", "Task record", "timeline", "task"),
     ),
+    "People and AI": (
+        Entry("reviewers.py", "Reviewer activity", "groups", "reviewers"),
+        Entry("usage.py", "AI usage", "auto_awesome", "usage"),
+    ),
     "Assurance": (
         Entry("integrity.py", "Integrity", "verified_user", "integrity"),
         Entry("access.py", "Who looked", "visibility", "access"),

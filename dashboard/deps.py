@@ -7,6 +7,7 @@ All functions may be called from any thread. ``configure`` is called once, befor
 from __future__ import annotations
 
 import getpass
+import os
 import shlex
 import threading
 import time
@@ -24,6 +25,7 @@ from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.trust import Trust
 from otel_audit.model import Finding
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
+from otel_audit.store.analytics import Analytics
 from otel_audit.store.database import Database, open_for_reading
 from otel_audit.store.embedded import is_locked
 from otel_audit.store.folder import DataFolder, RunInfo
@@ -96,6 +98,19 @@ def database() -> Database:
 def reader() -> Reader:
     """A reader over the store. Raises like ``database``."""
     return Reader(database())
+
+
+def analytics() -> Analytics:
+    """Figures over the store. Raises like ``database``."""
+    return Analytics(database())
+
+
+def price_file() -> Path | None:
+    """The operator's own prices: OTEL_AUDIT_PRICES, else ``prices.toml`` in the data folder; it need not exist."""
+    given = os.environ.get("OTEL_AUDIT_PRICES", "").strip()
+    if given:
+        return Path(given)
+    return _settings.data / "prices.toml" if _settings.data else None
 
 
 def check(keys: Iterable[tuple[str, int]]) -> list[Finding]:

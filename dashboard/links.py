@@ -17,6 +17,9 @@ FORMATS: Final = {
 }
 
 
+_NUMBERS: Final = {"since", "until", "quick_floor", "words_per_minute"}
+
+
 def task_url(task_id: str, *, origin: str = "", seq: int | None = None) -> str:
     """The page of a task, with one of its events marked when ``origin`` and ``seq`` are given."""
     query: dict[str, Any] = {"id": task_id}
@@ -30,9 +33,21 @@ def search_url(**query: str) -> str:
     return "/?" + urlencode(query)
 
 
+def events_url(where: Filter) -> str:
+    """The search page with exactly the events of ``where``: the link of a figure to what it was counted from."""
+    return "/?" + urlencode({"where": urlencode(filter_query(where))})
+
+
 def export_url(file_format: str, where: Filter, *, rows: int, why: str) -> str:
     """Where exactly this view is downloaded: ``rows`` is the count on screen, ``why`` the stated purpose."""
     return f"/export/events.{file_format}?" + urlencode([*filter_query(where), ("rows", rows), ("why", why)])
+
+
+def figures_url(page: str, where: Filter, *, rows: int, why: str, zone: str) -> str:
+    """Where the figures of a page are downloaded as CSV, made again from the same filter."""
+    return f"/export/figures/{page}.csv?" + urlencode(
+        [*filter_query(where), ("zone", zone), ("rows", rows), ("why", why)]
+    )
 
 
 def filter_query(where: Filter) -> list[tuple[str, str]]:
@@ -44,7 +59,7 @@ def filter_query(where: Filter) -> list[tuple[str, str]]:
             pairs += [("sizes", f"{origin}:{size}") for origin, size in value]
         elif isinstance(value, str):
             pairs += [(field.name, value)] if value else []
-        elif isinstance(value, (int, float)):
+        elif isinstance(value, (int, float)):  # also the zero that a time or a limit may be
             pairs.append((field.name, str(value)))
         elif value:
             pairs += [(field.name, each) for each in value]
@@ -65,7 +80,7 @@ def parse_filter(query: Iterable[tuple[str, str]], ignored: Iterable[str] = ()) 
             raise MalformedInput(f"unknown filter {name!r}")
         old = getattr(where, name)
         value: Any
-        if name in {"since", "until"}:
+        if name in _NUMBERS:
             value = _number(name, text)
         elif name in {"confidence_from", "confidence_to"}:
             value = _share(name, text)

@@ -14,13 +14,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 HERE: Final = Path(__file__).resolve().parent
 if str(HERE) not in sys.path:  # as a module of the installed package; as a script Python has done it
     sys.path.insert(0, str(HERE))
 
 import deps  # noqa: E402 - found only after the line above
+import gather  # noqa: E402
 import links  # noqa: E402
+import measures  # noqa: E402
 import streamlit as st  # noqa: E402
 from starlette.concurrency import run_in_threadpool  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
@@ -30,7 +33,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse  
 from starlette.routing import Route  # noqa: E402
 from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: E402
 
-from otel_audit.errors import AuditError, MalformedInput  # noqa: E402
+from otel_audit.errors import AuditError, ConfigError, MalformedInput  # noqa: E402
 from otel_audit.model import Filter  # noqa: E402
 from otel_audit.reports.export import Format, chunks  # noqa: E402
 
@@ -42,6 +45,7 @@ _MEDIA_TYPES: Final = {
 }
 _INLINE_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _MAX_WHY: Final = 2000  # characters of a stated purpose
+_MAX_HEADER: Final = 4000  # characters of the filter in a header; the file itself has all of it
 
 
 def content_security_policy(index_html: str) -> str:
@@ -117,13 +121,48 @@ async def export(request: Request) -> Response:
     except AuditError as exc:
         return PlainTextResponse(f"The store is not reachable, your data is safe. {exc}", 503)
     if request.method == "GET":
-        await run_in_threadpool(_record, file_format, where, why, rows)
+        target = where.task_id or f"events.{file_format}"
+        await run_in_threadpool(_record, "task" if where.task_id else "events", target, where, why, rows)
     headers = {
         "Content-Disposition": f'attachment; filename="audit-events.{file_format}"',
         "Cache-Control": "no-store",
         "X-Row-Count": str(rows),
     }
     return StreamingResponse(body, media_type=_MEDIA_TYPES[file_format], headers=headers)
+
+
+async def export_figures(request: Request) -> Response:
+    """Send the figures of a page as CSV, made again from the filter in the URL, after recording who, what and why."""
+    if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        return PlainTextResponse("Exports start on the dashboard's own pages.", 403)
+    maker = gather.FIGURES.get(request.path_params["page"])
+    if maker is None:
+        return PlainTextResponse(f"Possible figures: {', '.join(gather.FIGURES)}.", 404)
+    why = request.query_params.get("why", "").strip()
+    if not why or len(why) > _MAX_WHY:
+        return PlainTextResponse(f"Say why you are exporting, in at most {_MAX_WHY} characters (why=...).", 400)
+    try:
+        where = links.parse_filter(request.query_params.multi_items(), ignored=("rows", "why", "zone"))
+        zone = ZoneInfo(request.query_params.get("zone", "UTC")).key
+    except (MalformedInput, ValueError, OSError, KeyError) as exc:
+        return PlainTextResponse(f"This can not be exported: {exc}", 400)
+    try:
+        figures = await run_in_threadpool(maker, where, zone)
+    except ConfigError as exc:
+        return PlainTextResponse(str(exc), 400)
+    except AuditError as exc:
+        return PlainTextResponse(f"The store is not reachable, your data is safe. {exc}", 503)
+    said = "; ".join(f"{name}={value}" for name, value in links.filter_query(where)) or "everything"
+    if request.method == "GET":
+        target = f"{request.path_params['page']}.csv"
+        await run_in_threadpool(_record, "figures", target, where, why, len(figures))
+    headers = {
+        "Content-Disposition": f'attachment; filename="audit-{request.path_params["page"]}.csv"',
+        "Cache-Control": "no-store",
+        "X-Row-Count": str(len(figures)),
+        "X-Filter": said.encode("ascii", "backslashreplace").decode()[:_MAX_HEADER],
+    }
+    return Response(measures.as_csv(figures, where, said), media_type=_MEDIA_TYPES[Format.CSV], headers=headers)
 
 
 def _begin(file_format: Format, where: Filter) -> tuple[int, Iterator[bytes]]:
@@ -140,12 +179,12 @@ def _begin(file_format: Format, where: Filter) -> tuple[int, Iterator[bytes]]:
     return rows, body()
 
 
-def _record(file_format: Format, where: Filter, why: str, rows: int) -> None:
+def _record(target_type: str, target: str, where: Filter, why: str, rows: int) -> None:
     asked = "; ".join(f"{name}={value}" for name, value in links.filter_query(where))
     deps.record(
         "EXPORT",
-        where.task_id or f"events.{file_format}",
-        "task" if where.task_id else "events",
+        target,
+        target_type,
         task_id=where.task_id,
         filter_text=asked or "everything",
         purpose=why,
@@ -160,6 +199,7 @@ def build_app(hosts: Sequence[str] = (_LOOPBACK, "localhost")) -> st.App:
     routes = [
         Route("/healthz", healthz),
         Route("/export/events.{file_format}", export),
+        Route("/export/figures/{page}.csv", export_figures),
     ]
     middleware = [
         Middleware(SecurityHeaders, policy=content_security_policy(index)),

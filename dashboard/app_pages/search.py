@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from datetime import time as clock_time
 from typing import Any
+from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 import deps
 import links
+import measures
 import pandas as pd
 import presenters
 import story
@@ -19,6 +21,7 @@ from formats import NANO, count, esc
 from presenters import ALL_TIME, CUSTOM, PERIODS, Asked
 from words import KNOWN_KINDS, MAIN_TYPES, OTHER_TYPES, TECHNICAL_TYPES, Row, decision_word, kind_of
 
+from otel_audit.errors import ConfigError, MalformedInput
 from otel_audit.model import Filter
 
 zone: str = st.session_state["_zone"]
@@ -288,8 +291,35 @@ def _results(where: Filter, total: int) -> None:
         _peek(selected)
 
 
+def _behind(asked: str) -> None:
+    """The events behind a figure of another page: exactly its filter, which the URL carries."""
+    frame.title("Events behind a figure", sub="Exactly the events that the figure was counted from.")
+    try:
+        where = links.parse_filter(parse_qsl(asked, keep_blank_values=True))
+        totals = deps.reader().count(where)
+    except (MalformedInput, ConfigError) as exc:
+        st.html(
+            f'<p class="lead">This link is not complete: {esc(exc)}. '
+            '<a href="/" target="_self">Search the record</a> instead.</p>'
+        )
+        return
+    said = presenters.matching(measures.behind_words(where, [decision_word(raw) for raw in where.decision]))
+    extent = (totals.first_unix_nano, totals.last_unix_nano)
+    period = presenters.period_words((where.since, where.until), extent, deps.now_unix_nano(), zone)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.popover("Export", icon=":material/download:", type="primary"):
+            _export(where, totals.events, said, period)
+        st.html('<a href="/" target="_self">Search all of the record</a>')
+    _summary(where, totals, said, period)
+    if totals.events:
+        _results(where, totals.events)
+
+
 def _page() -> None:
     reader = deps.reader()
+    if "where" in st.query_params:
+        _behind(st.query_params["where"])
+        return
     ledgers = reader.ledgers()
     sizes = tuple((ledger.origin, ledger.size) for ledger in ledgers)
     head, actions = st.columns([3, 2], vertical_alignment="bottom")

@@ -145,6 +145,11 @@ class Filter:
     freezes the view: of each ledger named, as (origin, size), only entries with ``seq`` below size,
     and nothing of any other ledger; so a count and the export after it agree while events arrive.
     ``action`` is what was done to the trail (VIEW, EXPORT, ...); confidences are 0 to 1, both ends included.
+
+    ``task_model``, ``task_prompt_name``, ``task_prompt_version`` and ``task_service`` ask for entries of tasks that
+    one AI call with all of these answered. ``next_decision`` asks for escalations by what the next review of the task
+    decided ("" is none yet). ``figure`` names the set behind a figure of the dashboard, a block of
+    ``store/sql/figure_filters.sql``; the set ``quick`` reads ``quick_floor`` (seconds) and ``words_per_minute``.
     """
 
     task_id: str = ""
@@ -170,6 +175,17 @@ class Filter:
     producer: Sequence[str] = ()
     confidence_from: float | None = None
     confidence_to: float | None = None
+    task_kind: Sequence[str] = ()
+    rationale_code: Sequence[str] = ()
+    prompt_name: Sequence[str] = ()
+    task_model: Sequence[str] = ()
+    task_prompt_name: Sequence[str] = ()
+    task_prompt_version: Sequence[str] = ()
+    task_service: Sequence[str] = ()
+    next_decision: Sequence[str] = ()
+    figure: str = ""
+    quick_floor: int | None = None
+    words_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +206,63 @@ class Finding:
     detail: str
     seq: int | None = None
     column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Reviews of one group. ``active`` and ``wait`` are median and 90th percentile in seconds, None without a value."""
+
+    group: str
+    reviews: int = 0
+    tasks: int = 0
+    people: int = 0
+    decided: int = 0
+    approved: int = 0
+    modified: int = 0
+    rejected: int = 0
+    escalated: int = 0
+    overrides: int = 0
+    timed: int = 0
+    active: tuple[float, float] | None = None
+    waited: int = 0
+    wait: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """AI calls of one group. ``latency`` is median and 90th percentile in seconds, None without a value."""
+
+    group: str
+    calls: int = 0
+    tasks: int = 0
+    failed: int = 0
+    timed: int = 0
+    latency: tuple[float, float] | None = None
+    counted: int = 0  # calls that say how many tokens
+    input_tokens: int = 0
+    output_tokens: int = 0
+    first_unix_nano: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QuickReview:
+    """A review that took less time than reading takes. ``tokens`` are those of the task's last answer."""
+
+    origin: str
+    seq: int
+    task_id: str
+    task_kind: str
+    decision: str
+    end_time: int
+    seconds: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceBin:
+    """First decisions on answers with a confidence in one tenth: how many, its mean, and how many were kept."""
+
+    number: int
+    reviews: int
+    confidence: float
+    kept: int

@@ -45,6 +45,8 @@ TYPES: dict[str, type] = {
     semconv.AUDIT_REVIEWER_ID: str,
     semconv.AUDIT_REVIEW_ID: str,
     semconv.AUDIT_REVIEW_DECISION: str,
+    semconv.AUDIT_REVIEW_KIND: str,
+    semconv.AUDIT_REVIEW_OF: str,
     semconv.AUDIT_REVIEW_OVERRIDE: bool,
     semconv.AUDIT_REVIEW_ACTIVE_SECONDS: float,
     semconv.AUDIT_REVIEW_IDLE_SECONDS: float,
@@ -244,6 +246,17 @@ def test_history_is_made_of_the_whole_story(history_spans: list[Received]) -> No
     decisions = {span.attributes[semconv.AUDIT_REVIEW_DECISION] for span in named(history_spans, "review")}
     assert {"approved", "modified", "rejected", "escalated"} <= decisions
     assert len(history_spans) >= 5 * 120
+
+
+def test_history_has_second_opinions(history_spans: list[Received]) -> None:
+    """Some decisions are looked at again by a colleague, who names the review it is about and often agrees."""
+    reviews = {span.attributes[semconv.AUDIT_REVIEW_ID]: span.attributes for span in named(history_spans, "review")}
+    second = [each for each in reviews.values() if semconv.AUDIT_REVIEW_OF in each]
+    assert len(second) >= 5
+    for each in second:
+        first = reviews[each[semconv.AUDIT_REVIEW_OF]]
+        assert first[semconv.AUDIT_TASK_ID] == each[semconv.AUDIT_TASK_ID]
+        assert first[semconv.AUDIT_REVIEWER_ID] != each[semconv.AUDIT_REVIEWER_ID]
 
 
 def test_history_keeps_working_hours_and_ends_in_time(history_spans: list[Received]) -> None:

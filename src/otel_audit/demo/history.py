@@ -32,13 +32,14 @@ from opentelemetry.semconv.attributes.telemetry_attributes import (
 from otel_audit.demo.ai_call import AiCalls
 from otel_audit.demo.calendar import DAY, SECOND, arrivals, at_work
 from otel_audit.demo.cases import Case, make_case
-from otel_audit.demo.people import REVIEWERS, SENIORS, Reviewer, decide, outcome
+from otel_audit.demo.people import REVIEWERS, SENIORS, Reviewer, Verdict, decide, outcome
 from otel_audit.demo.sending import Delivery, Outbox
 from otel_audit.errors import ConfigError
-from otel_audit.instrumentation import Recorder
+from otel_audit.instrumentation import Recorder, Ticket
 
 SCOPE: Final = "otel_audit.demo.history"
 ENVIRONMENT: Final = "demo"
+_SECOND_OPINIONS: Final = 0.1  # share of decided cases that a colleague looks at again
 _HOUR: Final = 3600 * SECOND
 _RELEASES: Final = ("1.4.1", "1.5.0")  # the second one went live in the middle of the history
 
@@ -173,6 +174,8 @@ class _Storyteller:
             )
             queued = decided + int(rng.uniform(1, 6) * SECOND)
             ended = outcome(case, verdict, draft)
+            if ended is not None and draft and rng.random() < _SECOND_OPINIONS:
+                queued = self._second_opinion(case, draft, ticket, verdict, queued=queued, release=release)
             if ended is not None:
                 desk.resolve(case.task_id, by=person.id, resolution=ended, at=queued)
             elif verdict.decision == "escalated":
@@ -189,6 +192,41 @@ class _Storyteller:
                 person = senior
             else:  # abandoned: somebody of the same level takes it
                 person = rng.choice(REVIEWERS if person.level == 1 else SENIORS)
+
+    def _second_opinion(
+        self, case: Case, draft: str, first: Ticket, verdict: Verdict, *, queued: int, release: _Release
+    ) -> int:
+        """A colleague looks at the same draft without knowing the first decision; returns when the task goes on."""
+        rng, desk = self._rng, release.desk
+        person = rng.choice([each for each in REVIEWERS if each.id != first.reviewer])
+        for _ in range(4):  # people look at the same case: they agree more often than chance has it
+            again = decide(person, case, draft, rng)
+            if again.decision == verdict.decision or rng.random() < 0.25:
+                break
+        if again.decision in {"abandoned", "escalated"}:
+            return queued
+        opened = at_work(rng, queued + int(rng.expovariate(1 / _typical_wait(person)) * SECOND))
+        ticket = desk.start_review(
+            case.task_id,
+            reviewer=person.id,
+            second_opinion_of=first,
+            queue_wait_seconds=(opened - queued) / SECOND,
+            at=opened,
+        )
+        decided = opened + int((again.active_seconds + again.idle_seconds) * SECOND)
+        desk.finish_review(
+            ticket,
+            decision=again.decision,
+            active_seconds=again.active_seconds,
+            idle_seconds=again.idle_seconds,
+            rationale_code=again.rationale_code,
+            rationale=again.rationale,
+            before=again.before,
+            after=again.after,
+            override=again.override,
+            at=decided,
+        )
+        return decided + int(rng.uniform(1, 6) * SECOND)
 
 
 def backfill(

@@ -17,6 +17,9 @@ _TOKEN: Final = re.compile(r"[0-9a-z]+")
 _INDEXED_LENGTH: Final = 4  # ClickHouse text_index_like_min_pattern_length: shorter patterns read every text
 _JSON_ESCAPES: Final = ("", "n", "r", "t")  # in JSON text the letter of \n sticks to the word that follows
 
+_TASK_CALL: Final = ("task_model", "task_prompt_name", "task_prompt_version", "task_service")
+_TOGETHER: Final = {"text", "figure", "quick_floor", "words_per_minute", *_TASK_CALL}  # several make one condition
+
 Parameters = dict[str, Any]
 
 
@@ -34,10 +37,13 @@ def conditions(where: Filter) -> tuple[str, Parameters]:
     parameters: Parameters = {}
     for field in fields(where):
         value = getattr(where, field.name)
-        if field.name == "text" or value is None or (not value and not isinstance(value, (int, float))):
+        if field.name in _TOGETHER or value is None or (not value and not isinstance(value, (int, float))):
             continue  # since=0 is 1970, everything else that is empty means "any"
         parts.append(blocks[field.name])
         parameters[field.name] = value if isinstance(value, (str, int, float)) else list(value)
+    for condition, values in (_task_call(where), _figure(where)):
+        parts += [condition] if condition else []
+        parameters |= values
     for number, term in enumerate(terms(where.text)):
         condition, values = _term_condition(term)
         # A statement may hold several terms: each one's parameters carry its number.
@@ -46,6 +52,27 @@ def conditions(where: Filter) -> tuple[str, Parameters]:
         parts.append(condition)
         parameters |= {f"{name}_{number}": value for name, value in values.items()}
     return " ".join(f"AND {part}" for part in parts), parameters
+
+
+def _task_call(where: Filter) -> tuple[str, Parameters]:
+    """The condition for entries of tasks that one AI call answered; of that call all that is set holds."""
+    asked: Parameters = {name: list(getattr(where, name)) for name in _TASK_CALL}
+    return (sql_blocks("reader_filters")["task_call"], asked) if any(asked.values()) else ("", {})
+
+
+def _figure(where: Filter) -> tuple[str, Parameters]:
+    """The condition for the set of events behind a figure. Raises ConfigError for one that is not known."""
+    if not where.figure:
+        return "", {}
+    sets = sql_blocks("figure_filters")
+    if where.figure not in sets:
+        raise ConfigError(f"filter figure: there is no {where.figure!r}; possible: {', '.join(sets)}")
+    values: Parameters = {}
+    if where.figure == "quick":
+        if where.quick_floor is None or where.words_per_minute is None or where.words_per_minute < 1:
+            raise ConfigError("filter figure=quick needs quick_floor (seconds) and words_per_minute (at least 1)")
+        values = {"quick_floor": where.quick_floor, "words_per_minute": where.words_per_minute}
+    return sets[where.figure], values
 
 
 def terms(text: str) -> list[str]:

@@ -66,6 +66,41 @@ e.confidence <= {confidence_to:Float64}
 -- name: sizes (of each ledger named, the entries below its size: a frozen view)
 arrayExists(ledger -> ledger.1 = e.origin AND e.seq < ledger.2, {sizes:Array(Tuple(String, UInt64))})
 
+-- name: task_kind
+e.task_kind IN {task_kind:Array(String)}
+
+-- name: prompt_name
+e.prompt_name IN {prompt_name:Array(String)}
+
+-- name: rationale_code
+hasAny(e.rationale_code, {rationale_code:Array(String)})
+
+-- name: task_call (entries of tasks that such a call answered; an empty list means any)
+(e.task_id != '' AND e.task_id IN (
+    SELECT c.task_id
+    FROM audit_entries AS c
+    WHERE c.event_type = 'ai_call' AND c.duplicate_of = '' AND c.status != 'error' AND c.error_type = ''
+      AND (empty({task_model:Array(String)})
+           OR if(c.response_model = '', c.request_model, c.response_model) IN {task_model:Array(String)})
+      AND (empty({task_prompt_name:Array(String)}) OR c.prompt_name IN {task_prompt_name:Array(String)})
+      AND (empty({task_prompt_version:Array(String)}) OR c.prompt_version IN {task_prompt_version:Array(String)})
+      AND (empty({task_service:Array(String)}) OR c.service IN {task_service:Array(String)})
+))
+
+-- name: next_decision (escalations by the next decision in their task; '' is one that nobody decided on yet)
+(e.event_type = 'escalation' AND (e.origin, e.seq) IN (
+    SELECT s.origin, s.seq
+    FROM (
+        SELECT origin, seq, task_id, event_time FROM audit_entries WHERE event_type = 'escalation' AND duplicate_of = ''
+    ) AS s
+    ASOF LEFT JOIN (
+        SELECT task_id, end_time, decision
+        FROM audit_entries
+        WHERE event_type = 'review' AND decision NOT IN ('', 'abandoned') AND duplicate_of = ''
+    ) AS r ON s.task_id = r.task_id AND s.event_time < r.end_time
+    WHERE r.decision IN {next_decision:Array(String)}
+))
+
 -- name: term (one word or phrase of Filter.text: `term` is it, /*in_content*/ a condition on audit_content AS c.
 -- A GenAI text that came in a log record counts for the AI call of the same span too.)
 (

@@ -1,0 +1,1 @@
+"""AI usage answers: which models, how often, how wrong."""

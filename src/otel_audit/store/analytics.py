@@ -1,0 +1,140 @@
+"""Figures over the ledgers: what the pages on reviewers and on AI usage are drawn from.
+
+Every method takes a ``Filter`` and counts over exactly the entries that ``Reader.count`` finds for the same filter
+with the ``figure`` that the method names. Aggregates only: no text is read, and no row of a person. Nothing counts
+twice that several instrumentations reported (``duplicate_of``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from otel_audit.errors import ConfigError
+from otel_audit.model import Called, ConfidenceBin, Filter, QuickReview, Reviewed
+from otel_audit.store.database import Database
+from otel_audit.store.filters import conditions
+from otel_audit.store.sql_text import sql, sql_blocks
+
+_GROUPS: Final = sql_blocks("analytics_groups")
+GROUPS: Final = tuple(_GROUPS)
+_OF_THE_CALL: Final = ("model", "prompt")  # a review has these of its task's AI calls
+_SPREADS: Final = sql_blocks("analytics_spread_of")
+
+Row = dict[str, Any]
+
+
+class Analytics:
+    """Figures over the ledgers of one database. Safe to share between threads: each call borrows a client."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reviews(self, where: Filter) -> Reviewed:
+        """All reviews of the filter as one group."""
+        rows = self._rows("analytics_reviews", where, group="''")
+        return _reviewed(rows[0]) if rows else Reviewed("")
+
+    def reviews_by(self, where: Filter, group: str) -> list[Reviewed]:
+        """Reviews by one of GROUPS, in the order of its name. A review of two models' work counts for both."""
+        if group in _OF_THE_CALL:
+            join = sql("analytics_task_calls").replace("/*group*/", _group(group))
+            return [_reviewed(row) for row in self._rows("analytics_reviews", where, group="calls.grp", join=join)]
+        return [_reviewed(row) for row in self._rows("analytics_reviews", where, group=_group(group))]
+
+    def reviews_by_ai_service(self, where: Filter) -> list[Reviewed]:
+        """Reviews by the service that made the AI calls of their task."""
+        join = sql("analytics_task_calls").replace("/*group*/", _group("service"))
+        return [_reviewed(row) for row in self._rows("analytics_reviews", where, group="calls.grp", join=join)]
+
+    def decisions_by_day(self, where: Filter, zone: str) -> list[tuple[str, str, int]]:
+        """(day as 2026-11-23 in ``zone``, decision, reviews) by when they were decided, in order."""
+        rows = self._rows("analytics_decisions", where, zone=zone)
+        return [(row["day"], row["decision"], row["reviews"]) for row in rows]
+
+    def hours(self, where: Filter, zone: str) -> list[tuple[int, int, int]]:
+        """(weekday from 1 = Monday, hour, reviews) in ``zone``, by when they were decided."""
+        rows = self._rows("analytics_hours", where, zone=zone)
+        return [(row["weekday"], row["hour"], row["reviews"]) for row in rows]
+
+    def spread(self, where: Filter, of: str, edges: Sequence[float]) -> dict[float, int]:
+        """Reviews by the lower edge of the bin that their ``active`` time or ``wait`` (seconds) falls into."""
+        rows = self._rows("analytics_spread", where, seconds=_SPREADS[of], edges=list(edges))
+        return {row["low"]: row["reviews"] for row in rows}
+
+    def double_reviewed(self, where: Filter) -> dict[tuple[str, ...], int]:
+        """What people decided about the same task, in order, and in how many tasks. Each person counts once a task."""
+        rows = self._rows("analytics_double", replace(where, figure="double_reviewed"))
+        return {tuple(row["decisions"]): row["tasks"] for row in rows}
+
+    def quick(self, where: Filter, limit: int) -> list[QuickReview]:
+        """The newest of the reviews that ``where`` with ``figure="quick"`` counts."""
+        return [QuickReview(**row) for row in self._rows("analytics_quick", where, limit=limit)]
+
+    def escalations(self, where: Filter) -> dict[tuple[str, str], int]:
+        """Escalations by (reason, next decision in the task); the decision is empty while there is none."""
+        rows = self._rows("analytics_escalations", where)
+        return {(row["code"], row["outcome"]): row["escalations"] for row in rows}
+
+    def calls(self, where: Filter) -> Called:
+        """All AI calls of the filter as one group."""
+        rows = self._rows("analytics_calls", where, group="''")
+        return _called(rows[0]) if rows else Called("")
+
+    def calls_by(self, where: Filter, group: str) -> list[Called]:
+        """AI calls by one of GROUPS, in the order of its name."""
+        return [_called(row) for row in self._rows("analytics_calls", where, group=_group(group))]
+
+    def calls_by_day(self, where: Filter, zone: str) -> list[Row]:
+        """Rows with day, calls, failed, stated (calls with a confidence), confidence (their sum) and median latency."""
+        return self._rows("analytics_calls_by_day", where, zone=zone)
+
+    def tokens(self, where: Filter, group: str) -> list[Row]:
+        """Rows with grp, day (UTC), provider, model and the four token counts that have a price."""
+        return self._rows("analytics_tokens", where, group=_group(group))
+
+    def calibration(self, where: Filter) -> list[ConfidenceBin]:
+        """First decisions by the confidence that the AI stated, in tenths; those without are left out."""
+        return [
+            ConfidenceBin(row["bin"], row["reviews"], row["confidence"], row["kept"])
+            for row in self._rows("analytics_calibration", replace(where, figure="calibrated"))
+        ]
+
+    def extent(self, where: Filter, types: Sequence[str]) -> tuple[int, int | None, int | None]:
+        """How many events of these types, and the first and last event_time in nanoseconds."""
+        row = self._rows("analytics_extent", where, types=[str(name) for name in types])[0]
+        return (row["events"], row["first_unix_nano"], row["last_unix_nano"]) if row["events"] else (0, None, None)
+
+    def _rows(
+        self, statement: str, where: Filter, *, group: str = "", join: str = "", seconds: str = "", **parameters: Any
+    ) -> list[Row]:
+        condition, values = conditions(where)
+        text = sql(statement).replace("/*group*/", group).replace("/*join*/", join).replace("/*seconds*/", seconds)
+        with self._database.client() as client:
+            result = client.query(text.replace("/*filter*/", condition), parameters=values | parameters)
+        names = result.column_names
+        return [dict(zip(names, each, strict=True)) for each in zip(*result.result_columns, strict=True)]
+
+
+def _group(name: str) -> str:
+    if name not in _GROUPS:
+        raise ConfigError(f"{name!r} is nothing to group by; possible: {', '.join(GROUPS)}")
+    return _GROUPS[name]
+
+
+def _reviewed(row: Row) -> Reviewed:
+    return Reviewed(
+        group=row.pop("grp"),
+        active=_pair(row.pop("active"), row["timed"]),
+        wait=_pair(row.pop("wait"), row["waited"]),
+        **row,
+    )
+
+
+def _called(row: Row) -> Called:
+    return Called(group=row.pop("grp"), latency=_pair(row.pop("latency"), row["timed"]), **row)
+
+
+def _pair(values: Sequence[float], number: int) -> tuple[float, float] | None:
+    return (float(values[0]), float(values[1])) if number else None

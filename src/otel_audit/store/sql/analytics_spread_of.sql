@@ -1,0 +1,5 @@
+-- name: active
+e.active_seconds
+
+-- name: wait
+e.queue_wait_seconds

@@ -1,0 +1,78 @@
+-- The events behind a figure of the dashboard, as conditions over audit_entries AS e (Filter.figure is the name).
+-- What tells a call or a review again (duplicate_of) is in none of them. docs/how-to/dashboard.md defines each figure.
+
+-- name: decided (reviews that somebody decided)
+(e.event_type = 'review' AND e.decision NOT IN ('', 'abandoned') AND e.duplicate_of = '')
+
+-- name: timed (decided reviews whose active time is known)
+(e.event_type = 'review' AND e.decision NOT IN ('', 'abandoned') AND e.duplicate_of = ''
+ AND e.active_seconds IS NOT NULL)
+
+-- name: waited (reviews whose wait in the queue is known)
+(e.event_type = 'review' AND e.duplicate_of = '' AND e.queue_wait_seconds IS NOT NULL)
+
+-- name: overrides (decided reviews that went against what the AI proposed)
+(e.event_type = 'review' AND e.decision NOT IN ('', 'abandoned') AND e.duplicate_of = '' AND e.is_override)
+
+-- name: first_decisions (of each task with an AI call that answered: the first review that was decided)
+(e.event_type = 'review' AND e.duplicate_of = '' AND e.task_id != '' AND (e.origin, e.seq) IN (
+    SELECT argMin((f.origin, f.seq), (f.end_time, f.origin, f.seq))
+    FROM audit_entries AS f
+    WHERE f.event_type = 'review' AND f.decision NOT IN ('', 'abandoned') AND f.duplicate_of = '' AND f.task_id != ''
+      AND f.task_id IN (
+          SELECT task_id FROM audit_entries
+          WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = '')
+    GROUP BY f.task_id
+))
+
+-- name: double_reviewed (decisions, other than to hand on, in tasks that two or more people decided)
+(e.event_type = 'review' AND e.decision NOT IN ('', 'abandoned', 'escalated') AND e.duplicate_of = ''
+ AND e.task_id != '' AND e.task_id IN (
+    SELECT f.task_id
+    FROM audit_entries AS f
+    WHERE f.event_type = 'review' AND f.decision NOT IN ('', 'abandoned', 'escalated') AND f.duplicate_of = ''
+      AND f.task_id != '' AND f.reviewer_id != ''
+    GROUP BY f.task_id
+    HAVING uniqExact(f.reviewer_id) > 1
+))
+
+-- name: quick (opened to decided in less than max(floor, words at the reading speed); words are three for four
+-- tokens of the task's last answer, https://platform.openai.com/tokenizer, so that no text is read)
+(e.event_type = 'review' AND e.decision NOT IN ('', 'abandoned', 'escalated') AND e.duplicate_of = ''
+ AND e.duration_ms IS NOT NULL AND (e.origin, e.seq) IN (
+    SELECT q.origin, q.seq
+    FROM (
+        SELECT origin, seq, task_id, duration_ms
+        FROM audit_entries
+        WHERE event_type = 'review' AND decision NOT IN ('', 'abandoned', 'escalated') AND duplicate_of = ''
+    ) AS q
+    LEFT JOIN (
+        SELECT task_id, argMax(ifNull(output_tokens, 0) - least(ifNull(reasoning_tokens, 0), ifNull(output_tokens, 0)),
+                               event_time) AS tokens
+        FROM audit_entries
+        WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = '' AND task_id != ''
+        GROUP BY task_id
+    ) AS d ON d.task_id = q.task_id
+    WHERE q.duration_ms / 1000
+        < greatest(toFloat64({quick_floor:Int64}), 0.75 * d.tokens * 60 / {words_per_minute:Int64})
+))
+
+-- name: counted_calls (AI calls, each once)
+(e.event_type = 'ai_call' AND e.duplicate_of = '')
+
+-- name: failed_calls
+(e.event_type = 'ai_call' AND e.duplicate_of = '' AND (e.status = 'error' OR e.error_type != ''))
+
+-- name: calibrated (first decisions in tasks whose last answer states a confidence)
+(e.event_type = 'review' AND e.duplicate_of = '' AND e.task_id != '' AND (e.origin, e.seq) IN (
+    SELECT argMin((f.origin, f.seq), (f.end_time, f.origin, f.seq))
+    FROM audit_entries AS f
+    WHERE f.event_type = 'review' AND f.decision NOT IN ('', 'abandoned') AND f.duplicate_of = '' AND f.task_id != ''
+    GROUP BY f.task_id
+) AND e.decision != 'escalated' AND e.task_id IN (
+    SELECT task_id
+    FROM audit_entries
+    WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = ''
+    GROUP BY task_id
+    HAVING isNotNull(argMax(tuple(confidence), event_time).1)
+))
