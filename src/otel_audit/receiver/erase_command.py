@@ -94,7 +94,7 @@ def _table(plan: Mapping[str, Any], title: str) -> str:
     lines = [title, *(f"  {name:<22}{count:>14,}" for name, count in rows)]
     if plan["entries_under_shared_keys"]:
         lines.append(
-            f"  {plan['entries_under_shared_keys']:,} of the entries share their data key with entries that stay: copies\n"
+            f"  {plan['entries_under_shared_keys']:,} of the entries share their key with entries that stay: copies\n"
             "  of the data folder still hold their texts, for who has the keys. Delete those copies."
         )
     if "entry" in plan:

@@ -50,12 +50,16 @@ class LedgerReport:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a verification compares with: trust roots, anchored checkpoints (None: not compared), range of seqs."""
+    """What a verification compares with: trust roots, anchored checkpoints (None: not compared), range of seqs.
+
+    ``is_fast``: the engine computes the leaf hashes.
+    """
 
     trust: Trust
     anchored: Sequence[AnchoredCheckpoint] | None
     seq_from: int = 0
     seq_to: int | None = None
+    is_fast: bool = False
 
 
 class LedgerRun:
@@ -117,7 +121,9 @@ class LedgerRun:
         tiles = reader.tiles(origin, start // TILE_WIDTH, tiles_end // TILE_WIDTH)
         # Of a whole ledger also what reaches beyond the rows is compared: that is how a cut tail shows.
         seals = self._seals(start, _MAX_SIZE if is_whole else end)
-        blocks = reader.rows(origin, start, min(end, self._extent.size))
+        last = min(end, self._extent.size)
+        is_fast = self._asked.is_fast
+        blocks = reader.digests(origin, start, last) if is_fast else reader.rows(origin, start, last)
         evidence = Evidence(
             seals=seals,
             tiles=tiles,
@@ -126,6 +132,7 @@ class LedgerRun:
             declared_size=max(self._extent.checkpoint_size, self._extent.tile_size, self._anchored_size),
             tiled_size=min(self._extent.checkpoint_size, end),
             elsewhere=elsewhere,
+            load_rows=(lambda first, end: reader.loaded_rows(origin, first, min(end, last))) if is_fast else None,
         )
         first = start
         with closing(tiles), closing(seals), closing(blocks):

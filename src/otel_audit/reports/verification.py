@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from otel_audit.anchors import AnchorReading
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
@@ -28,6 +28,9 @@ __all__ = ["LedgerReport", "Progress", "Report", "check_entries", "format_report
 Progress = Callable[[int, int], None]
 """Hears (done, total): how many rows and texts are read, and how many there are in all."""
 
+Mode = Literal["recomputed", "engine"]
+"""Who computes the leaf hashes: the verifier itself, or the engine of whoever keeps the store."""
+
 _STRAY_ROWS: Final = 2000  # rows under an unknown origin that are compared with the known ledgers
 _ENTRIES_AT_ONCE: Final = 600  # with their neighbours, what fits into a query
 
@@ -40,11 +43,13 @@ class Report:
     ledgers: tuple[LedgerReport, ...]
     findings: tuple[Finding, ...]
     anchors_compared: bool
+    mode: Mode = "recomputed"
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``otel-audit verify --json`` prints; a root hash is hex, or None when it can't be known."""
         return {
             "status": self.status,
+            "mode": self.mode,
             "ledgers": [
                 {
                     "origin": ledger.origin,
@@ -77,6 +82,7 @@ def verify_database(
     seq_from: int | None = None,
     seq_to: int | None = None,
     progress: Progress | None = None,
+    mode: Mode = "recomputed",
 ) -> Report:
     """Verify every ledger of a database, also while a writer goes on.
 
@@ -84,6 +90,8 @@ def verify_database(
     ``anchors`` is what the anchors gave back, read before this is called; None leaves them out, and then only
     the store's own checkpoints speak. ``expected`` are origins that must be there. ``seq_from`` and ``seq_to``
     (both included) restrict the check to a range of every ledger.
+
+    In ``mode`` engine the store's engine computes the leaf hashes, which is faster, and believes the engine.
 
     Entries that are appended after the start are not looked at. Raises StoreError when the store doesn't answer.
     """
@@ -113,7 +121,7 @@ def verify_database(
             found.add(Code.ROW_MODIFIED, f"entry {seq} is stored under {stored_under!r}", seq=seq, column="origin")
         if anchors is not None:
             check_quorum(anchored.get(origin, []), trust, found)
-        asked = Asked(trust, anchored.get(origin, []) if anchors else None, seq_from or 0, seq_to)
+        asked = Asked(trust, anchored.get(origin, []) if anchors else None, seq_from or 0, seq_to, mode == "engine")
         run = LedgerRun(reader, extent, asked, found)
         ledgers.append(run.verify(frozenset(elsewhere.get(origin, ())), is_expected=origin in expected, progress=tell))
         findings += found.list()
@@ -127,7 +135,9 @@ def verify_database(
         )
     before = total
     tell(0)
-    return Report(_overall(ledgers, findings), tuple(ledgers), tuple(findings), anchors_compared=anchors is not None)
+    return Report(
+        _overall(ledgers, findings), tuple(ledgers), tuple(findings), anchors_compared=anchors is not None, mode=mode
+    )
 
 
 def check_entries(database: Database, keys: Iterable[tuple[str, int]]) -> list[Finding]:
@@ -156,7 +166,7 @@ def check_entries(database: Database, keys: Iterable[tuple[str, int]]) -> list[F
 
 def format_report(report: Report) -> str:
     """Return the report as text for people, with what a verification can not know."""
-    lines = [_VERDICTS[report.status], ""]
+    lines = [_VERDICTS[report.status], "", *(_ENGINE_MODE if report.mode == "engine" else ())]
     for ledger in report.ledgers:
         anchored = ledger.size if ledger.unanchored_from is None else ledger.unanchored_from
         lines += [
@@ -185,6 +195,11 @@ _VERDICTS: Final[dict[Status, str]] = {
     "tampered": "TAMPERED: what is stored is not what was recorded. Keep everything as it is, and see the findings.",
     "unverifiable": "UNVERIFIABLE: nothing was found wrong, but nothing proves that it is right either.",
 }
+_ENGINE_MODE: Final = (
+    "The hashes of the entries were computed by the engine that stores them (--fast): this believes the engine. Links,",
+    "tree, signatures, anchors and texts were checked here. Leave --fast out to believe nobody.",
+    "",
+)
 _LIMITS: Final = (
     "What this can not tell: whether an event was true; whether an event was never sent; and what somebody who",
     "held the signing key did to entries before they were anchored outside of that person's reach.",

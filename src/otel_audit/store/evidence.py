@@ -24,6 +24,7 @@ from otel_audit.store.sql_text import sql
 _BYTES: Final = {"String": "bytes", "FixedString": "bytes"}
 # Rows in memory at once. Texts may be megabytes each: a block of them is kept small.
 _ROW_BLOCK: Final = {"max_block_size": 8192}
+_DIGEST_BLOCK: Final = {"max_block_size": 65536}
 _TEXT_BLOCK: Final = {"max_block_size": 256, "preferred_block_size_bytes": 1 << 20}
 _TABLE: Final = re.compile(r"^FROM (\w+)", re.MULTILINE)
 _NAME_COLUMNS: Final = [each.name for each in COLUMNS if each.type is ColumnType.NAME and each.name != "origin"]
@@ -104,6 +105,22 @@ class EvidenceReader:
             for block in blocks:
                 yield RowBlock(*(list(column) for column in block))
 
+    def digests(self, origin: str, start: int, end: int) -> Generator[RowBlock, None, None]:
+        """Yield what ``rows`` does, with each leaf hash as the *engine* computes it in place of the encoding."""
+        if start >= end:
+            return
+        blocks = self._stream("verify_digests", _DIGEST_BLOCK, origin=origin, first=start, last=end - 1)
+        with closing(blocks):
+            for block in blocks:
+                yield RowBlock(*(list(column) for column in block))
+
+    def loaded_rows(self, origin: str, start: int, end: int) -> RowBlock:
+        """Return the rows with seq in [start, end) at once, in order of seq: few."""
+        loaded = RowBlock([], [], [], [])
+        for block in self.rows(origin, start, end):
+            loaded = loaded.joined(block)
+        return loaded
+
     def picked_rows(self, origin: str, seqs: Sequence[int]) -> Generator[RowBlock, None, None]:
         """Yield the rows at these seqs, in order of seq."""
         ordered = sorted(set(seqs))
@@ -166,7 +183,7 @@ class EvidenceReader:
             yield StoredText(*record)
 
     def erasure_statements(self, origin: str, attribute: str) -> Generator[tuple[int, str], None, None]:
-        """Yield (seq, signed statement) of every erasure that the ledger tells of; the statement is in ``attribute``."""
+        """Yield (seq, signed statement) of every erasure that the ledger tells of; ``attribute`` holds it."""
         for seq, statement in self._records("verify_erasures", _ROW_BLOCK, origin=origin, attribute=attribute):
             yield seq, _text(statement)
 
