@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from formats import count
 
-from otel_audit.ledger.findings import STATUS_CODES
+from otel_audit.ledger.findings import STATUS_CODES, Code
 from otel_audit.model import Finding
 
 
@@ -37,6 +38,7 @@ class Banner:
     text: str
 
 
+_WHICH_TEXT: Final = re.compile(r"^the text '[^']*' was ")
 MEANINGS: Final[Mapping[str, str]] = {
     "ROW_MODIFIED": "A stored value is not the one that was recorded.",
     "ROW_DELETED": "An entry that was recorded is gone.",
@@ -84,6 +86,15 @@ MEANINGS: Final[Mapping[str, str]] = {
 def meaning(code: str) -> str:
     """A finding's code in plain words."""
     return MEANINGS.get(code, "Something does not match.")
+
+
+def erased(findings: Sequence[Finding]) -> dict[tuple[str, int], str]:
+    """What is said in the place of texts that were erased, by (origin, seq): when, why, and by whom."""
+    found = {}
+    for finding in findings:
+        if finding.code == Code.ERASED and finding.seq is not None:
+            found[finding.origin, finding.seq] = _WHICH_TEXT.sub("", finding.detail)
+    return found
 
 
 def is_alarm(finding: Finding) -> bool:

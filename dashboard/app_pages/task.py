@@ -14,7 +14,7 @@ from components import frame, story_view
 from formats import esc, moment, zone_label
 from words import Row
 
-from otel_audit.model import Filter
+from otel_audit.model import Filter, Finding
 
 zone: str = st.session_state["_zone"]
 
@@ -42,14 +42,18 @@ def _marked() -> tuple[str, int] | None:
     return (origin, int(seq)) if origin and seq.isdigit() else None
 
 
-def _integrity(rows: Sequence[Row]) -> None:
+def _findings(rows: Sequence[Row]) -> list[Finding]:
     keys = {(row["origin"], row["seq"]) for row in rows}
     for row in rows:  # a text that came in a log record is that entry's, which is checked too
         keys |= {(origin, seq) for origin, seq in row.get("content_from", {}).values()}
+    return deps.check(sorted(keys))
+
+
+def _integrity(rows: Sequence[Row], findings: Sequence[Finding]) -> None:
     ledgers = deps.reader().ledgers()
     newest = [ledger.checkpoint.created_unix_nano for ledger in ledgers if ledger.checkpoint]
     at = f"{moment(max(newest), zone)} ({zone_label(zone, max(newest))})" if newest else ""
-    frame.banner(trust.task_banner(rows, deps.check(sorted(keys)), ledgers, at))
+    frame.banner(trust.task_banner(rows, findings, ledgers, at))
 
 
 def _change(rows: Sequence[Row]) -> None:
@@ -104,6 +108,7 @@ def _page() -> None:
     rows = story.main_steps(everything)
     frame.title(task_id, beside=story.task_title(everything))
     st.html(story_view.verdict(story.verdict(rows or everything)))
+    findings = _findings(everything)
     left, right = st.columns([1.25, 1], gap="large")
     with left:
         first = everything[0]["event_time"]
@@ -115,9 +120,9 @@ def _page() -> None:
             f"Show technical steps ({technical:,})", value=is_marked_technical, key="show_technical"
         ):
             shown = everything
-        st.html(story_view.timeline(shown, zone, marked, everything))
+        st.html(story_view.timeline(shown, zone, marked, everything, erased=trust.erased(findings)))
     with right:
-        _integrity(everything)
+        _integrity(everything, findings)
         _change(rows)
         _take_along(task_id, everything)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import story
 import texts
@@ -13,6 +14,7 @@ from words import Row, kind_of
 
 from otel_audit.model import EventType
 
+_NOTHING: Mapping[tuple[str, int], str] = MappingProxyType({})
 # (content name, what it is called, who speaks when the text does not say)
 _READABLE = (
     ("system_instructions", "Instructions", "Instructions"),
@@ -72,10 +74,12 @@ def timeline(
     everything: Sequence[Row] = (),
     *,
     with_texts: bool = True,
+    erased: Mapping[tuple[str, int], str] = _NOTHING,
 ) -> str:
     """The timeline, oldest first; ``marked`` is the (origin, seq) of the entry that a link points at.
 
-    ``everything`` are all entries of the task, also those that are not shown.
+    ``everything`` are all entries of the task, also those that are not shown. ``erased`` says of entries whose texts
+    were erased when and why.
     """
     lines: list[str] = []
     for happening in story.timeline(rows, zone, everything):
@@ -83,11 +87,17 @@ def timeline(
             lines.append(f'<li class="gap">{esc(happening.gap)}</li>')
         if happening.day:
             lines.append(f'<li class="day">{esc(happening.day)}</li>')
-        lines.append(_line(happening, marked, with_texts=with_texts))
+        lines.append(_line(happening, marked, erased, with_texts=with_texts))
     return f'<ol class="tl" aria-label="Timeline, oldest first">{"".join(lines)}</ol>'
 
 
-def _line(happening: story.Happening, marked: tuple[str, int] | None, *, with_texts: bool) -> str:
+def _line(
+    happening: story.Happening,
+    marked: tuple[str, int] | None,
+    erased: Mapping[tuple[str, int], str],
+    *,
+    with_texts: bool,
+) -> str:
     row = happening.row
     kind = kind_of(row["event_type"])
     is_marked = marked == (row["origin"], row["seq"])
@@ -99,22 +109,22 @@ def _line(happening: story.Happening, marked: tuple[str, int] | None, *, with_te
         f'<div class="top"><b>{prose(happening.headline)}</b>{time}</div>',
         f'<div class="meta">{prose(" · ".join([kind.label, *happening.notes]))}</div>',
         f'<blockquote class="why">{_text(why)}</blockquote>' if why else "",
-        _readable(row) if with_texts else "",
+        _readable(row, erased.get((row["origin"], row["seq"]), "")) if with_texts else "",
         _details(row),
         "</li>",
     ]
     return "".join(parts)
 
 
-def _readable(row: Row) -> str:
-    """The texts of an entry, folded, with who says what."""
+def _readable(row: Row, erased: str) -> str:
+    """The texts of an entry, folded, with who says what; ``erased``: when and why they are gone."""
     found: list[str] = []
     missing = [name for name in row.get("content_commitments", {}) if name not in row["content"]]
     for name, title, speaker in _READABLE:
         if name in row["content"]:
             found.append(_folded(title, texts.messages(row["content"][name], speaker)))
         elif name in missing:
-            found.append(f'<div class="meta">{esc(title)}: the text is not here any more.</div>')
+            found.append(f'<div class="meta">{esc(title)}: {esc(erased or "the text is not here any more")}.</div>')
     if row["event_type"] == EventType.REVIEW and "before" in row["content"] and "after" in row["content"]:
         changed = diff(row["content"]["before"], row["content"]["after"])
         found.append(f"<details><summary>What was changed</summary>{changed}</details>")

@@ -116,9 +116,21 @@ class Erasures:
 
     valid: dict[int, Erasure] = field(default_factory=dict)
     _named: dict[int, set[int]] = field(default_factory=dict)  # erasure entry -> erased seqs that had a text
+    _firsts: list[int] = field(default_factory=list)  # of all ranges, ascending
+    _lasts: list[int] = field(default_factory=list)  # the largest end of the ranges up to each
+
+    def __post_init__(self) -> None:
+        largest = 0
+        for first, last in sorted(pair for erasure in self.valid.values() for pair in erasure.ranges):
+            largest = max(largest, last)
+            self._firsts.append(first)
+            self._lasts.append(largest)
 
     def of(self, seq: int, name: str) -> tuple[int, Erasure] | None:
         """The erasure of a text, with the seq of its entry."""
+        index = bisect_right(self._firsts, seq) - 1
+        if index < 0 or self._lasts[index] < seq:
+            return None
         for entry, erasure in self.valid.items():
             if erasure.covers(seq):
                 self._named.setdefault(entry, set()).add(seq)
@@ -146,7 +158,7 @@ def read_erasures(
 
     ``keys`` are the ledger's trusted keys; None takes statements at their word, for a look at single entries.
     """
-    found = Erasures()
+    valid: dict[int, Erasure] = {}
     for seq, note in entries:
         try:
             statement = read_statement(note, KIND) if keys is None else open_statement(note, keys, KIND)
@@ -158,5 +170,5 @@ def read_erasures(
         except VerificationError as exc:
             findings.add(Code.FALSE_TOMBSTONE, f"this erasure explains nothing: {exc}", seq=seq)
         else:
-            found.valid[seq] = erasure
-    return found
+            valid[seq] = erasure
+    return Erasures(valid)

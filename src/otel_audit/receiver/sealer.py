@@ -35,7 +35,7 @@ class Sealer:
         self._prefix = encode_bytes(origin.encode())
         self._scopes: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._ciphers: OrderedDict[bytes, tuple[bytes, AESGCM]] = OrderedDict()
-        self._subjects: OrderedDict[bytes, bytes | None] = OrderedDict()  # of tasks
+        self._subjects: dict[bytes, bytes | None] = {}  # by task
 
     def rows(self, events: Sequence[tuple[int, PreparedEvent]], recorded_unix_nano: int) -> bytes:
         """RowBinary of audit_sealed for these (seq, event); their keys are durable when it returns."""
@@ -63,7 +63,12 @@ class Sealer:
 
     def _learn(self, events: Sequence[EventColumns]) -> None:
         """Remember which subject the tasks of these events belong to, where it is news."""
-        news: dict[bytes, bytes] = {}
+        if len(self._subjects) > _REMEMBERED:
+            self._subjects.clear()
+        tasks = dict.fromkeys(self._scope(TASK, task) for columns in events if (task := columns.get("task_id", "")))
+        if unknown := [task for task in tasks if task not in self._subjects]:
+            self._subjects.update(self._keys.subjects_of(unknown))
+        news: list[tuple[bytes, bytes]] = []
         seen: set[tuple[str, str]] = set()
         for columns in events:
             subject, task = columns.get("subject_ref", ""), columns.get("task_id", "")
@@ -71,19 +76,19 @@ class Sealer:
                 continue
             seen.add((task, subject))
             task_scope, subject_scope = self._scope(TASK, task), self._scope(SUBJECT, subject)
-            if self._subject_of(task_scope) != subject_scope:
-                news.setdefault(task_scope, subject_scope)
+            if self._subjects[task_scope] != subject_scope:
+                news.append((task_scope, subject_scope))
         if news:
             self._keys.learn_tasks(news)
-            for task_scope in news:
-                self._subjects.pop(task_scope, None)
+            for task_scope, subject_scope in news:
+                self._subjects[task_scope] = self._subjects[task_scope] or subject_scope
 
     def _scope_of(self, columns: EventColumns, recorded_unix_nano: int) -> bytes:
         if subject := columns.get("subject_ref", ""):
             return self._scope(SUBJECT, subject)
         if task := columns.get("task_id", ""):
             scope = self._scope(TASK, task)
-            return self._subject_of(scope) or scope
+            return self._subjects[scope] or scope
         day = datetime.fromtimestamp(recorded_unix_nano // _NANOS, UTC).date()
         return self._scope(DAY, day.isoformat())
 
@@ -93,12 +98,6 @@ class Sealer:
             scope = self._scopes[kind, reference] = self._keys.scope(kind, reference)
             _bound(self._scopes)
         return scope
-
-    def _subject_of(self, task: bytes) -> bytes | None:
-        if task not in self._subjects:
-            self._subjects[task] = self._keys.subject_of(task)
-            _bound(self._subjects)
-        return self._subjects[task]
 
     def _ciphers_of(self, scopes: Sequence[bytes]) -> dict[bytes, tuple[bytes, AESGCM]]:
         wanted = dict.fromkeys(scopes)
@@ -114,5 +113,6 @@ class Sealer:
 
 
 def _bound(remembered: OrderedDict[Any, Any]) -> None:
+    """Forget the oldest."""
     while len(remembered) > _REMEMBERED:
         remembered.popitem(last=False)

@@ -108,17 +108,17 @@ class KeyStore:
             rows = [run(self._sql["key_of_scope"], {"scope": scope}).fetchone() for scope in scopes]
         return [row[0] for row in rows if row is not None]
 
-    def learn_tasks(self, subjects: Mapping[bytes, bytes]) -> None:
-        """Remember which subject tasks belong to, {scope of the task: scope of the subject}."""
+    def learn_tasks(self, subjects: Iterable[tuple[bytes, bytes]]) -> None:
+        """Remember which subjects tasks belong to: (scope of the task, scope of the subject)."""
         with self._transaction() as run:
-            for task, subject in subjects.items():
+            for task, subject in subjects:
                 run(self._sql["add_task"], {"task": task, "subject": subject})
 
-    def subject_of(self, task: bytes) -> bytes | None:
-        """The subject that a task was first known to belong to."""
+    def subjects_of(self, tasks: Iterable[bytes]) -> dict[bytes, bytes | None]:
+        """The subject that each task was first known to belong to; None where none is known."""
         with self._transaction() as run:
-            row = run(self._sql["subject_of_task"], {"task": task}).fetchone()
-        return row[0] if row else None
+            rows = {task: run(self._sql["subject_of_task"], {"task": task}).fetchone() for task in tasks}
+        return {task: row[0] if row else None for task, row in rows.items()}
 
     def tasks_of(self, subject: bytes) -> list[bytes]:
         """The tasks of a subject."""
