@@ -35,7 +35,7 @@ COMMANDS: Final = {
     "export": "otel_audit.reports.read_commands",
     "verify": "otel_audit.reports.verify_command",
     "checkpoint": "otel_audit.receiver.ledger_commands",
-    "erase": "otel_audit.receiver.erase_command",
+    "erase": "otel_audit.erase_command",
     "witness": "otel_audit.receiver.witness_command",
     "doctor": "otel_audit.reports.doctor_command",
 }

@@ -48,7 +48,7 @@ def _spare(value: Any) -> Any:
     return str(value)
 
 
-_dump: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False, default=_spare).encode
+dump: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False, default=_spare).encode
 
 
 def _bytes(text: str) -> bytes:
@@ -97,7 +97,7 @@ class Encoder:
         dropped = (span.dropped_attributes, span.dropped_events, span.dropped_links)
         if any(dropped):
             body["dropped"] = dropped
-        return Item(SPAN, self._header(span.resource, span.instrumentation_scope) + _bytes(_dump(body)))
+        return Item(SPAN, self._header(span.resource, span.instrumentation_scope) + _bytes(dump(body)))
 
     def log(self, record: ReadWriteLogRecord, extra: Mapping[str, Any]) -> Item:
         """An emitted log record, with ``extra`` attributes."""
@@ -115,7 +115,7 @@ class Encoder:
             "attributes": self._attributes({**extra, **(log.attributes or {})}, label=True),
             "dropped": record.dropped_attributes,
         }
-        return Item(LOG, self._header(record.resource, record.instrumentation_scope) + _bytes(_dump(body)))
+        return Item(LOG, self._header(record.resource, record.instrumentation_scope) + _bytes(dump(body)))
 
     def _attributes(self, attributes: Mapping[str, Any] | None, *, label: bool = False) -> dict[str, Any]:
         name, masked = self._redactor.name, self._value
@@ -138,7 +138,7 @@ class Encoder:
             return self._redactor.value(key, value)
         except StoreError as exc:  # under the policy `reference`: the text can not be put where it should be
             note("reference", "a text is kept as its keyed hash alone", exc)
-            return self._redactor.digest_of(value if isinstance(value, str) else _dump(value))
+            return self._redactor.digest_of(value if isinstance(value, str) else dump(value))
 
     def _header(self, resource: Resource | None, scope: InstrumentationScope | None) -> bytes:
         known = self._headers.get((id(resource), id(scope)))
@@ -156,7 +156,7 @@ class Encoder:
                     self._attributes(scope.attributes),
                 ),
             }
-            known = (resource, scope, _bytes(_dump(header)) + b"\n")
+            known = (resource, scope, _bytes(dump(header)) + b"\n")
             if len(self._headers) >= _REMEMBERED:
                 self._headers.clear()
             self._headers[(id(resource), id(scope))] = known
@@ -182,7 +182,7 @@ def _read(value: dict[str, Any]) -> Any:
     return base64.b64decode(value[_BYTES]) if len(value) == 1 and _BYTES in value else value
 
 
-_parse: Final = json.JSONDecoder(object_hook=_read).decode
+parse: Final = json.JSONDecoder(object_hook=_read).decode
 
 
 class _Span(ReadableSpan):
@@ -224,7 +224,7 @@ class Decoder:
         header, _, body = item.payload.decode().partition("\n")
         known = self._headers.get(header)
         if known is None:
-            parts = _parse(header)
+            parts = parse(header)
             scope = parts["scope"]
             known = (
                 Resource(parts["resource"], parts["resource_schema_url"]),
@@ -233,7 +233,7 @@ class Decoder:
             if len(self._headers) >= _REMEMBERED:
                 self._headers.clear()
             self._headers[header] = known
-        return *known, _parse(body)
+        return *known, parse(body)
 
     def _span(self, item: Item) -> ReadableSpan:
         resource, scope, body = self._split(item)

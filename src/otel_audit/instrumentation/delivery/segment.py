@@ -12,7 +12,7 @@ import secrets
 import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -137,6 +137,45 @@ class Segment:
                 raise SpoolDamaged(f"{self.path.name}: the record at byte {at} does not match its checksum")
             yield Item(kind, payload), end
             at = end
+
+    def all_records(self) -> Iterator[Item]:
+        """Every record of the file, delivered ones too. Raises SpoolDamaged where it can not be read on."""
+        for item, _ in self._records(_HEADER.size, self.size):
+            yield item
+
+    def rewrite(self, change: Callable[[Item], Item | None]) -> int:
+        """Put what ``change`` gives in the place of records, in a new file of the same name; None leaves a record.
+
+        Gives the number of records that were changed. Close this segment afterwards: the file is no longer its own.
+        """
+        parts: list[bytes] = []
+        size, delivered, changed = _HEADER.size, _HEADER.size, 0
+        for item, behind in self._records(_HEADER.size, self.size):
+            replaced = change(item)
+            changed += replaced is not None
+            parts.append(frame(replaced or item))
+            size += len(parts[-1])
+            if behind <= self.delivered:
+                delivered = size
+        if not changed:
+            return 0
+        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(_HEADER.pack(_MAGIC, delivered))
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return changed
 
     def mark_delivered(self, end: int, records: int) -> None:
         """Remember how far the receiver has acknowledged, also for the next process."""

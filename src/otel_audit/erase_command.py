@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
 from otel_audit.errors import ConfigError
+from otel_audit.instrumentation.delivery.erasing import erase_from_spool
 from otel_audit.receiver.erasure import ErasureRequest
 from otel_audit.receiver.ledger_commands import ledger_options, operate
 
@@ -38,6 +40,11 @@ class _Seqs(click.ParamType[tuple[int, int]]):
 @click.option("--basis", required=True, help="Why: the legal basis. Kept for ever, so name no person in it.")
 @click.option("--requested-by", required=True, help="Who asks for it; a pseudonym.")
 @click.option("--approved-by", required=True, help="Who approved it: somebody else; a pseudonym.")
+@click.option(
+    "--spool",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Erase in this spool of an application (OTEL_AUDIT_SPOOL_DIR) instead of the ledger.",
+)
 @click.option("--dry-run", is_flag=True, help="Only tell what would go.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -49,6 +56,7 @@ def erase(
     basis: str,
     requested_by: str,
     approved_by: str,
+    spool: Path | None,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -68,6 +76,9 @@ def erase(
         "approved_by": approved_by,
     }
     ErasureRequest(**arguments)  # type: ignore[arg-type]  # checked here, before a ledger is opened for it
+    if spool is not None:
+        _erase_spool(spool, subject, task, dry_run=dry_run, as_json=as_json)
+        return
     if as_json and not (dry_run or yes):
         raise ConfigError("erase --json asks nobody: add --dry-run or --yes")
     if dry_run or not yes:
@@ -81,6 +92,21 @@ def erase(
         click.confirm("This can not be undone. Erase?", abort=True)
     done = operate("erase", arguments, ledger)
     click.echo(json.dumps(done, indent=2) if as_json else _table(done, "Erased"))
+
+
+def _erase_spool(spool: Path, subject: str, task: str, *, dry_run: bool, as_json: bool) -> None:
+    """Erase in a spool. Exits with 1 when a file could not be done."""
+    if dry_run or not (subject or task):
+        raise ConfigError("erase --spool: needs --subject or --task, and has no --dry-run")
+    erased = erase_from_spool(spool, subject=subject, task=task)
+    if as_json:
+        click.echo(json.dumps({"records": erased.records, "not_done": dict(erased.not_done)}, indent=2))
+    else:
+        click.echo(f"Erased the texts of {erased.records:,} records in {spool}")
+        for path, why in erased.not_done.items():
+            click.echo(f"  not done: {path}: {why}")
+    if erased.not_done:
+        raise SystemExit(1)
 
 
 def _table(plan: Mapping[str, Any], title: str) -> str:
