@@ -171,14 +171,19 @@ class Receiver:
             mask=Masking(self.policy, self.folder.pseudonym_keys()),
             sealer=sealer,
         )
-        # Closed after the sequencer, whose last checkpoint still goes out; it takes proofs while the sequencer runs.
-        witnessing = Witnessing(
-            self.anchor_dir,
-            self.witnesses,
-            lambda size1, size2: sequencer.perform(lambda: checkpointer.prove_consistency(size1, size2)).result(),
-        )
-        undo.callback(witnessing.close)
+        at_rest = threading.Event()  # the sequencer has ended: the checkpointer is whose holds proving
+        proving = threading.Lock()
+
+        def prove(size1: int, size2: int) -> list[bytes]:
+            if not at_rest.is_set():
+                return sequencer.perform(lambda: checkpointer.prove_consistency(size1, size2)).result()
+            with proving:
+                return checkpointer.prove_consistency(size1, size2)
+
+        witnessing = Witnessing(self.anchor_dir, self.witnesses, prove)
         anchors.append(witnessing)
+        undo.callback(witnessing.close)  # after the sequencer, whose last checkpoint is to be cosigned, too
+        undo.callback(at_rest.set)
         self._writer_id = uuid.uuid4().hex
         self._epoch = writer.claim(self._writer_id, time.time_ns())
         self._writer = writer

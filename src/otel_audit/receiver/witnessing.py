@@ -68,7 +68,10 @@ class Witnessing:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Finish the requests under way, and stop. What was not cosigned is, after the next start."""
+        """Have the last checkpoint cosigned by each witness that is not in trouble, trying once, and stop.
+
+        What was not cosigned then is after the next start.
+        """
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
@@ -80,6 +83,9 @@ class Witnessing:
         told = ""  # the trouble that the log knows of
         delay = self._first_retry
         while (newest := self._next(done)) is not None:
+            is_last = self._is_stopping
+            if is_last and told:
+                return
             try:
                 anchor.publish(*newest)
             except (WitnessContradicts, WitnessRefused, WitnessUnavailable) as exc:
@@ -87,10 +93,14 @@ class Witnessing:
                     told = type(exc).__name__
                     level = logging.ERROR if isinstance(exc, WitnessContradicts) else logging.WARNING
                     _LOG.log(level, "%s; trying again", exc)
+                if is_last:
+                    return
                 self._pause(delay)
                 delay = min(delay * 2, _LAST_RETRY_SECONDS)
             except (AuditError, OSError, CancelledError) as exc:  # our own store or disk, or the writer has stopped
-                _LOG.warning("no cosignature of %s, trying again: %s", anchor.address.key.name, exc)
+                _LOG.warning("no cosignature of %s: %s", anchor.address.key.name, exc)
+                if is_last:
+                    return
                 self._pause(delay)
                 delay = min(delay * 2, _LAST_RETRY_SECONDS)
             else:
@@ -99,13 +109,14 @@ class Witnessing:
                 done, told, delay = newest[1], "", self._first_retry
 
     def _next(self, done: Checkpoint | None) -> tuple[str, Checkpoint] | None:
-        """Wait for a checkpoint that is not ``done`` yet; None when it is time to stop."""
+        """Wait for a checkpoint that is not ``done`` yet; None when it is time to stop and there is none."""
         with self._changed:
-            while not self._is_stopping:
+            while True:
                 if self._newest is not None and self._newest[1] != done:
                     return self._newest
+                if self._is_stopping:
+                    return None
                 self._changed.wait()
-        return None
 
     def _pause(self, seconds: float) -> None:
         with self._changed:
