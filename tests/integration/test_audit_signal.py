@@ -206,7 +206,7 @@ def test_a_stock_exporter_can_be_pointed_at_it(served):
 
 
 def test_proofs_and_kill(tmp_path):
-    """A good proof passes, a bad one is 400, none is 400 where required; after kill -9 a retry gets the same receipt."""
+    """A good proof passes, a bad or missing one is 400; after kill -9 a retry gets the same receipt."""
     key = Ed25519PrivateKey.generate()
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     keys = tmp_path / "keys.json"

@@ -42,8 +42,8 @@ def from_json(body: bytes) -> tuple[bytes, bool]:
         value = None  # the translation below says what is wrong
     if not isinstance(value, dict) or _ENVELOPE in value or "attributes" not in value:
         return otlp_json.to_protobuf("logs", body), False
-    block: dict[str, Any] = {"resource": value.pop("resource")} if "resource" in value else {}
-    block["scopeLogs"] = [{"logRecords": [value]}]
+    resource = value.pop("resource", {})  # there even when it says nothing: a retry in a batch is the same record
+    block = {"resource": resource, "scopeLogs": [{"logRecords": [value]}]}
     return otlp_json.to_protobuf("logs", json.dumps({_ENVELOPE: [block]}).encode()), True
 
 
