@@ -1,4 +1,4 @@
-"""Write src/otel_audit/semconv.py from audit.yaml. ``--check`` only reports whether it is current."""
+"""Write src/otel_audit/semconv.py from the registries beside it. ``--check`` only reports whether it is current."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Any
 import yaml
 
 HERE = Path(__file__).parent
+REGISTRIES = ("audit.yaml", "otel_audit_signal.yaml")
 TARGET = HERE.parent / "src" / "otel_audit" / "semconv.py"
 
 
 def render(registry: dict[str, Any]) -> str:
     """The module's source: one documented constant per attribute, grouped as in the registry."""
     lines = [
-        '"""Names of the audit.* attributes. DO NOT EDIT: made from semconv/audit.yaml by semconv/generate.py."""',
+        '"""Names of the audit.* attributes. DO NOT EDIT: made from semconv/*.yaml by semconv/generate.py."""',
         "",
         "from __future__ import annotations",
         "",
@@ -31,10 +32,11 @@ def render(registry: dict[str, Any]) -> str:
 
 def main() -> int:
     """Write the module, or with ``--check`` exit 1 when it is not what the registry says."""
-    source = render(yaml.safe_load((HERE / "audit.yaml").read_text()))
+    registries = [yaml.safe_load((HERE / name).read_text()) for name in REGISTRIES]
+    source = render({"groups": [group for registry in registries for group in registry["groups"]]})
     if "--check" in sys.argv[1:]:
         if TARGET.read_text() != source:
-            print("src/otel_audit/semconv.py is not what semconv/audit.yaml says: run `python semconv/generate.py`")
+            print("src/otel_audit/semconv.py is not what semconv/*.yaml say: run `python semconv/generate.py`")
             return 1
         return 0
     TARGET.write_text(source)

@@ -26,6 +26,10 @@ class RejectedBatch(MalformedInput):
     """An OTLP export request that could not be read at all. Nothing of it was stored."""
 
 
+class RecordConflict(AuditError):
+    """A record id is known already with another payload. Nothing of the batch was stored; do not retry unchanged."""
+
+
 class StoreError(AuditError):
     """The store refused or did not answer. Nothing is lost: retry when it is reachable again."""
 

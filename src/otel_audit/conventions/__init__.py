@@ -23,6 +23,7 @@ from otel_audit.conventions import (
     openinference,
     openlit,
     openllmetry,
+    otel_audit_signal,
     otel_genai,
     pydantic_ai,
     vercel,
@@ -60,6 +61,7 @@ CONVENTIONS: Final[tuple[Convention, ...]] = (
     openlit,
     openllmetry,
     agent_logs,
+    otel_audit_signal,
     otel_genai,
 )
 

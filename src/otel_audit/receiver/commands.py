@@ -104,6 +104,18 @@ def receiver_options(command: _Command) -> _Command:
                 help="Memory for what waits for the store; beyond it producers are told to retry.",
             ),
             click.option(
+                "--audit-producer-keys",
+                type=click.Path(dir_okay=False, exists=True, path_type=Path),
+                envvar="OTEL_AUDIT_PRODUCER_KEYS",
+                help="File of keys that producers sign records of /v1/audit with.",
+            ),
+            click.option(
+                "--audit-signatures-required",
+                is_flag=True,
+                envvar="OTEL_AUDIT_SIGNATURES_REQUIRED",
+                help="Refuse records of /v1/audit that no trusted key signed.",
+            ),
+            click.option(
                 "--capture-policy",
                 default="redacted",
                 show_default=True,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from anyio import CapacityLimiter, to_thread
-from google.rpc.status_pb2 import Status
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -19,17 +17,14 @@ from starlette.routing import Route
 
 from otel_audit.errors import ConfigError, RejectedBatch, StoreUnavailable
 from otel_audit.receiver import otlp_json
-from otel_audit.receiver.intake import MAX_REQUEST_BYTES, RETRY_DELAY_SECONDS, Intake
+from otel_audit.receiver.audit_signal.http import audit_routes
+from otel_audit.receiver.audit_signal.intake import AuditIntake
+from otel_audit.receiver.http_body import JSON, PROTOBUF, TooLarge, content_type_of, error_answer, read_body
+from otel_audit.receiver.intake import MAX_REQUEST_BYTES, Intake
 
-_PROTOBUF: Final = "application/x-protobuf"
-_JSON: Final = "application/json"
 _WORKERS: Final = 32
 _CORS_HEADERS: Final = ("Content-Encoding", "Content-Type")  # what a browser's exporter needs to send
 _Store = Callable[[bytes], bytes]
-
-
-class _TooLarge(Exception):
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +35,15 @@ class _Signal:
     json: _Store
 
 
-def http_app(intake: Intake, is_healthy: Callable[[], bool], cors_origins: Sequence[str] = ()) -> Starlette:
+def http_app(
+    intake: Intake,
+    is_healthy: Callable[[], bool],
+    cors_origins: Sequence[str] = (),
+    audit: AuditIntake | None = None,
+) -> Starlette:
     """``POST /v1/traces``, ``/v1/logs``, ``/v1/metrics`` and ``GET /healthz``; the guarantees of OTLP/gRPC.
+
+    With ``audit`` also ``POST /v1/audit`` and ``GET /v1/audit/receipts/<record id>``.
 
     Answers have the request's content type. Pages of ``cors_origins`` (``https://app.example.com``) may send from a
     browser; without any there are no CORS headers, and a browser's preflight is refused. Raises ConfigError for an
@@ -51,19 +53,21 @@ def http_app(intake: Intake, is_healthy: Callable[[], bool], cors_origins: Seque
 
     def endpoint(signal: _Signal) -> Callable[[Request], object]:
         async def export(request: Request) -> Response:
-            content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-            if content_type not in {_PROTOBUF, _JSON}:
-                return _answer(_PROTOBUF, 415, f"content-type {content_type!r}: send {_PROTOBUF} or {_JSON}")
-            store = signal.json if content_type == _JSON else signal.protobuf
+            content_type = content_type_of(request)
+            if content_type not in {PROTOBUF, JSON}:
+                return error_answer(PROTOBUF, 415, f"content-type {content_type!r}: send {PROTOBUF} or {JSON}")
+            store = signal.json if content_type == JSON else signal.protobuf
             try:
-                body = await _read(request)
+                body = await read_body(request)
                 return Response(await to_thread.run_sync(store, body, limiter=limiter), media_type=content_type)
-            except _TooLarge:
-                return _answer(content_type, 413, f"larger than {MAX_REQUEST_BYTES >> 20} MiB: send smaller batches")
+            except TooLarge:
+                return error_answer(
+                    content_type, 413, f"larger than {MAX_REQUEST_BYTES >> 20} MiB: send smaller batches"
+                )
             except RejectedBatch as exc:
-                return _answer(content_type, 400, str(exc))
+                return error_answer(content_type, 400, str(exc))
             except StoreUnavailable as exc:
-                return _answer(content_type, 503, str(exc))
+                return error_answer(content_type, 503, str(exc))
 
         return export
 
@@ -75,6 +79,7 @@ def http_app(intake: Intake, is_healthy: Callable[[], bool], cors_origins: Seque
         routes=[
             Route("/healthz", healthz),
             *(Route(f"/v1/{name}", endpoint(signal), methods=["POST"]) for name, signal in _signals(intake).items()),
+            *(audit_routes(audit, limiter) if audit is not None else ()),
         ],
         middleware=_cors(cors_origins),
     )
@@ -132,30 +137,3 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
             expose_headers=["Retry-After"],
         )
     ]
-
-
-async def _read(request: Request) -> bytes:
-    """The request body, decompressed, never more than the limit in memory."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in {"identity", "gzip", ""}:
-        raise RejectedBatch(f"content-encoding {encoding!r}: send gzip or none")
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding == "gzip" else None
-    body = bytearray()
-    async for chunk in request.stream():
-        try:
-            body += inflate.decompress(chunk, MAX_REQUEST_BYTES + 1 - len(body)) if inflate else chunk
-        except zlib.error as exc:
-            raise RejectedBatch(f"content-encoding is gzip, but the body is not: {exc}") from exc
-        if len(body) > MAX_REQUEST_BYTES or (inflate and inflate.unconsumed_tail):
-            raise _TooLarge
-    if inflate and not inflate.eof:
-        raise RejectedBatch("the gzip body is incomplete")
-    return bytes(body)
-
-
-def _answer(content_type: str, status: int, message: str) -> Response:
-    """An error as OTLP/HTTP wants it: a google.rpc.Status, and when to come back."""
-    headers = {"Retry-After": str(RETRY_DELAY_SECONDS)} if status == 503 else None
-    error = Status(message=message)
-    body = otlp_json.status_answer(error) if content_type == _JSON else error.SerializeToString()
-    return Response(body, status, headers, media_type=content_type)

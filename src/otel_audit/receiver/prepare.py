@@ -113,6 +113,11 @@ def text_rows(entry: EntryTexts, retention_class: str, origin: bytes, seq: int, 
     )
 
 
+def is_same_event(one: PreparedEvent, other: PreparedEvent) -> bool:
+    """Whether two events that are not stored yet say the same."""
+    return one.event.columns == other.event.columns and one.event.content == other.event.content
+
+
 def is_same_record(prepared: PreparedEvent, known: KnownEvent, openings: dict[tuple[int, str, bytes], bytes]) -> bool:
     """Whether a record that came again says the same as the entry that is stored under its id.
 

@@ -15,15 +15,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from otel_audit.errors import AuditError, LedgerConflict, StoreUnavailable
+from otel_audit.errors import AuditError, LedgerConflict, MalformedInput, RecordConflict, StoreUnavailable
 from otel_audit.ledger.encoding import encode_bytes, encode_entry, leaf_hash, origin_prefix
 from otel_audit.model import AuditEvent
 from otel_audit.receiver.checkpoints import Checkpointer
 from otel_audit.receiver.duplicates import CAPACITY, Call, Duplicates, call_of
+from otel_audit.receiver.exclusive import conflicts
 from otel_audit.receiver.known_ids import KnownIds
 from otel_audit.receiver.prepare import (
     PreparedEvent,
     content_rows,
+    is_same_event,
     is_same_record,
     prepare,
     with_duplicate,
@@ -56,6 +58,7 @@ class _Submission:
     size: int
     done: Future[list[Receipt]] = field(default_factory=Future)
     seqs: list[int] = field(default_factory=list)
+    exclusive: bool = False  # a known event id with another payload refuses the whole submission
 
 
 @dataclass(slots=True)
@@ -132,14 +135,21 @@ class Sequencer:
         self._duplicates.remember(call for columns in recent if (call := call_of(columns)) is not None)
         self._thread.start()
 
-    def submit(self, events: Sequence[AuditEvent]) -> Future[list[Receipt]]:
+    def submit(self, events: Sequence[AuditEvent], *, exclusive: bool = False) -> Future[list[Receipt]]:
         """Hand over events. The future gives a receipt per event once all of them are durable.
+
+        An event under a known id that says something else is stored with a remark. With ``exclusive`` nothing of
+        the submission is stored then, and the future fails with RecordConflict; and its events, which must have one
+        retention class, go into the store in one insert: all are there or none, also after a crash.
 
         Raises MalformedInput when an event can't be encoded, StoreUnavailable when too much waits already
         or the writer has stopped. The future fails with StoreUnavailable when the store refuses the group.
         """
         prepared = [prepare(event, self._mask) for event in events]
         submission = _Submission(prepared, sum(event.size for event in prepared), seqs=[-1] * len(prepared))
+        submission.exclusive = exclusive
+        if exclusive and len({event.retention_class for event in prepared}) > 1:
+            raise MalformedInput("the records of one batch have several retention classes: send a batch a class")
         if not prepared:
             submission.done.set_result([])
             return submission.done
@@ -270,6 +280,12 @@ class Sequencer:
         openings = (
             self._writer.openings([known.seq for events in stored.values() for known in events]) if stored else {}
         )
+        refused = conflicts([(each.exclusive, each.events) for each in group.submissions], stored, openings)
+        for place in sorted(refused, reverse=True):
+            submission = group.submissions.pop(place)  # not in the group any more: nothing of it gets a place
+            self._fail(submission, RecordConflict(f"{refused[place]} is known with another payload"))
+        if refused:
+            flat = [(s, i, event) for s in group.submissions for i, event in enumerate(s.events)]
         in_group: dict[str, list[tuple[PreparedEvent, list[tuple[_Submission, int]]]]] = {}
         for submission, index, event in flat:
             if not event.event_id:
@@ -280,7 +296,7 @@ class Sequencer:
                 submission.seqs[index] = same.seq
                 continue
             twins = in_group.setdefault(event.event_id, [])
-            twin = next((places for other, places in twins if _same_event(other, event)), None)
+            twin = next((places for other, places in twins if is_same_event(other, event)), None)
             if twin is not None:
                 twin.append((submission, index))
                 continue
@@ -409,7 +425,3 @@ class Sequencer:
     def _release(self, submission: _Submission) -> None:
         with self._lock:
             self._pending_bytes -= submission.size
-
-
-def _same_event(one: PreparedEvent, other: PreparedEvent) -> bool:
-    return one.event.columns == other.event.columns and one.event.content == other.event.content

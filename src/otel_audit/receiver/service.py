@@ -18,11 +18,13 @@ from typing import Final
 
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.witness import WitnessAddress
-from otel_audit.errors import AuditError, LedgerConflict, StoreUnavailable, VerificationError
+from otel_audit.errors import AuditError, ConfigError, LedgerConflict, StoreUnavailable, VerificationError
 from otel_audit.ledger.checkpoint import open_checkpoint
 from otel_audit.ledger.note import Signer
 from otel_audit.model import AuditEvent, Checkpoint, EventType
 from otel_audit.privacy.policy import choose_policy
+from otel_audit.receiver.audit_signal.intake import AuditIntake
+from otel_audit.receiver.audit_signal.producer_keys import ProducerKeys, read_producer_keys
 from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Anchor, Checkpointer
 from otel_audit.receiver.control_server import control_app
 from otel_audit.receiver.decode import Decoder
@@ -43,6 +45,7 @@ from otel_audit.store.folder import DataFolder
 from otel_audit.store.front import serve_front
 from otel_audit.store.key_store import KeyStore
 from otel_audit.store.migrate import migrate
+from otel_audit.store.receipts import ReceiptReader
 from otel_audit.store.threaded_server import ThreadedServer
 from otel_audit.store.writer import LedgerWriter
 
@@ -68,6 +71,8 @@ class ReceiverSettings:
     max_pending_mib: int = 256
     cors_origins: tuple[str, ...] = ()
     witnesses: tuple[str, ...] = ()  # URL=KEY each: docs/how-to/witness.md
+    audit_producer_keys: Path | None = None
+    audit_signatures_required: bool = False
     capture_policy: str = "redacted"  # a mode, or the path of a TOML file: docs/how-to/privacy.md
 
 
@@ -78,6 +83,14 @@ class Receiver:
         self.settings = settings
         self.folder = DataFolder(settings.data)
         self.policy = choose_policy(settings.capture_policy)
+        required = settings.audit_signatures_required
+        if required and settings.audit_producer_keys is None:
+            raise ConfigError("--audit-signatures-required needs --audit-producer-keys FILE: no record could pass")
+        self._producer_keys = (
+            read_producer_keys(settings.audit_producer_keys, required=required)
+            if settings.audit_producer_keys
+            else ProducerKeys()
+        )
         self.anchor_dir = settings.anchor_dir or self.folder.anchors
         self.witnesses = [WitnessAddress.parse(text) for text in settings.witnesses]
         self.token = secrets.token_urlsafe(32)
@@ -107,7 +120,7 @@ class Receiver:
         intake = Intake(Decoder(self.folder.identity_key()), sequencer, self.losses, references=references)
         grpc_server = GrpcServer(intake, self.settings.host, self.settings.grpc_port)
         http_server = ThreadedServer(
-            http_app(intake, lambda: self.conflict is None, self.settings.cors_origins),
+            http_app(intake, lambda: self.conflict is None, self.settings.cors_origins, self._audit_intake(ledger)),
             self.settings.host,
             self.settings.http_port,
         )
@@ -122,6 +135,16 @@ class Receiver:
         self.grpc_port, self.http_port, self.front_port = grpc_server.port, http_server.port, front.port
         self.control_port = control.port
         undo.callback(self._start_chores(sequencer, grpc_server))
+
+    def _audit_intake(self, ledger: OpenLedger) -> AuditIntake:
+        return AuditIntake(
+            ledger.sequencer,
+            ReceiptReader(ledger.database, ledger.sequencer.origin),
+            self.losses,
+            self.folder.identity_key(),
+            self._producer_keys,
+            Masking(self.policy, self.folder.pseudonym_keys()),
+        )
 
     def wait(self, seconds: float | None = None) -> bool:
         """True when the receiver has ended: ``stop`` was asked for, or the writer stopped (see ``conflict``)."""

@@ -1,0 +1,3 @@
+SELECT seq, name, value
+FROM audit_content
+WHERE origin = {origin:String} AND seq IN {seqs:Array(UInt64)}
