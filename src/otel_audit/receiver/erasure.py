@@ -12,6 +12,7 @@ Each step may run again: after a crash the receiver's next start begins with wha
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 import threading
 import time
@@ -60,7 +61,8 @@ class ErasureRequest:
         if self.requested_by.strip() == self.approved_by.strip():
             raise ConfigError("erase: who asks and who approves must be two people (--requested-by, --approved-by)")
         named = self.subject or self.task
-        if named and any(named in text for text in (self.basis, self.requested_by, self.approved_by)):
+        whole = re.compile(rf"(?<!\w){re.escape(named)}(?!\w)")
+        if named and any(whole.search(text) for text in (self.basis, self.requested_by, self.approved_by)):
             raise ConfigError("erase: do not name the subject or task in --basis or beside: that is never erased")
 
     @property
