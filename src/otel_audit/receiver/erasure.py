@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from otel_audit.errors import ConfigError, MalformedInput, VerificationError
+from otel_audit.errors import ConfigError, MalformedInput, StoreError, VerificationError
 from otel_audit.ledger.encoding import encode_bytes
 from otel_audit.ledger.erasure import KIND, Erasure, seq_ranges
 from otel_audit.ledger.note import Signer
@@ -136,6 +136,7 @@ class Eraser:
         when the receiver starts again, or with the next erasure.
         """
         with self._one:
+            self._store.require_rights()
             self._complete()
             name = secrets.token_hex(8)
             # On the writer's thread: no event of this subject can come between what is planned and the end of its key.
@@ -144,9 +145,12 @@ class Eraser:
             return {**plan.told(), "erased": True, "entry": entry}
 
     def complete(self) -> None:
-        """Finish what was begun and not finished."""
+        """Finish what was begun and not finished. Where the store refuses it, that is told: recording goes on."""
         with self._one:
-            self._complete()
+            try:
+                self._complete()
+            except StoreError as exc:
+                _LOG.error("an erasure that was interrupted is still not finished: %s", exc)
 
     def _complete(self) -> None:
         for name, stored in self._keys.erasures(unfinished=True).items():

@@ -79,6 +79,17 @@ class ErasingStore:
         """What these entries commit to."""
         return {seq: set(map(bytes, found)) for seq, found in self._in_pieces("erase_commitments", seqs)}
 
+    def require_rights(self) -> None:
+        """Delete nothing, to see that it could be: before a key is destroyed. Raises StoreError."""
+        try:
+            self._alter("erase_delete_texts", seqs=[])
+            self._alter("erase_delete_sealed", seqs=[])
+        except StoreError as exc:
+            raise StoreError(
+                f"texts can not be erased: {exc}. On a server, grant the receiver's user the role audit_eraser "
+                "(docs/how-to/operate.md). Nothing was changed."
+            ) from exc
+
     def delete(self, seqs: Sequence[int], key_ids: Sequence[str], orphans: Sequence[str]) -> None:
         """Delete the texts of these entries, what these keys sealed, and texts by their commitments (hex).
 
