@@ -185,7 +185,8 @@ for statement in statements(roles):
 first.command("CREATE DATABASE IF NOT EXISTS audit")
 for migration in migrations():
     for statement in statements(migration.text):
-        client("audit").command(statement)
+        policy = {"texts_policy": "default"} if "{texts_policy:String}" in statement else None
+        client("audit").command(statement, parameters=policy)
 client("audit").command("INSERT INTO audit_writers VALUES ('o', 1, 'w', 0)")
 for forbidden in (
     "ALTER TABLE audit_writers DELETE WHERE 1", "ALTER TABLE audit_writers UPDATE writer_id = '' WHERE 1",
