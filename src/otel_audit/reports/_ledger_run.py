@@ -13,6 +13,7 @@ from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.encoding import HASH_SIZE
 from otel_audit.ledger.erasure import read_erasures
 from otel_audit.ledger.findings import Code, Findings
+from otel_audit.ledger.keys import KeyHistory, follow_rotations
 from otel_audit.ledger.merkle import CompactRange
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.roots import RootChecker, Seal, open_seal
@@ -71,7 +72,8 @@ class LedgerRun:
         self._asked = asked
         self._findings = findings
         self._origin = extent.origin
-        self._keys = [key for key in asked.trust.verifier_keys if key.name == extent.origin]
+        self._history = self._follow_keys()
+        self._keys = self._history.keys
         self._anchored_size = max((_claimed_size(anchored) for anchored in asked.anchored or ()), default=0)
 
     def verify(self, elsewhere: frozenset[int], *, is_expected: bool, progress: Callable[[int], None]) -> LedgerReport:
@@ -90,6 +92,10 @@ class LedgerRun:
         if self._extent.row_count == 0:
             self._report_empty(is_expected=is_expected)
         return self._conclude(roots, start, text_count)
+
+    def _follow_keys(self) -> KeyHistory:
+        rotations = [each for each in self._reader.rotations(self._origin) if each.seq < self._extent.size]
+        return follow_rotations(self._asked.trust, rotations, self._asked.anchored or (), self._findings)
 
     def _range(self) -> tuple[int, int]:
         """Widen the asked range to whole tiles, and on to the next signed root: only that can confirm it."""
@@ -155,9 +161,7 @@ class LedgerRun:
             return  # Then nothing signed can be judged: ``_conclude`` says so.
         anchored = []
         for each in self._asked.anchored or ():
-            seal = open_seal(
-                each.note, self._keys_for(each.note), f"anchor {each.source}", self._findings, anchored=True
-            )
+            seal = self._open(each.note, f"anchor {each.source}", anchored=True)
             if seal is not None and smallest <= seal.size <= largest:
                 anchored.append(seal)
         stored = self._stored_seals(smallest, largest)
@@ -171,7 +175,7 @@ class LedgerRun:
         with closing(checkpoints):
             for stored in checkpoints:
                 source = f"stored checkpoint of size {stored.size}"
-                seal = open_seal(stored.note, self._keys_for(stored.note), source, self._findings, anchored=False)
+                seal = self._open(stored.note, source, anchored=False)
                 if seal is None:
                     continue
                 for column, states, signed in (
@@ -183,6 +187,10 @@ class LedgerRun:
                         self._findings.add(Code.TREE_DIVERGED, detail, column=column)
                 if stored.size == seal.size:  # Else it is out of order, and comes from somewhere else.
                     yield seal
+
+    def _open(self, note: str, source: str, *, anchored: bool) -> Seal | None:
+        keys = self._keys_for(note)
+        return open_seal(note, keys, source, self._findings, anchored=anchored, history=self._history)
 
     def _keys_for(self, note: str) -> Sequence[VerifierKey]:
         """Choose all keys for a note that speaks of another ledger, so that it is told apart from a forged one."""

@@ -17,7 +17,7 @@ from otel_audit.anchors.witness import read_witnessed
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.quorum import witness_keys
-from otel_audit.ledger.trust import Trust, parse_trust
+from otel_audit.ledger.trust import Trust, join_trust, parse_trust
 from otel_audit.reports.verification import Progress, format_report, verify_database
 from otel_audit.store.database import open_for_reading
 from otel_audit.store.folder import DataFolder
@@ -104,7 +104,7 @@ def _trusted(trust_file: Path | None, anchors: list[FileAnchor], folder: DataFol
         except (OSError, UnicodeDecodeError) as exc:
             raise ConfigError(f"{trust_file}: can not be read as a trust file: {exc}") from exc
         return parse_trust(text, str(trust_file))
-    remembered = Trust().with_keys(key for anchor in anchors for key in anchor.trusted_keys())
+    remembered = join_trust(anchor.trust() for anchor in anchors)
     if remembered.verifier_keys or folder is None:
         return remembered
     return Trust().with_keys(VerifierKey.parse(text) for text in folder.verifier_keys())

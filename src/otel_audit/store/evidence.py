@@ -15,9 +15,11 @@ from typing import Any, Final
 from otel_audit.errors import MalformedInput, VerificationError
 from otel_audit.ledger.diagnosis import split_encoding
 from otel_audit.ledger.encoding import varint
+from otel_audit.ledger.keys import Rotation
 from otel_audit.ledger.schema import COLUMNS, Column, ColumnType
 from otel_audit.ledger.tiles import TILE_WIDTH
 from otel_audit.ledger.verify import RowBlock
+from otel_audit.semconv import AUDIT_KEY_ROTATION_STATEMENT
 from otel_audit.store.database import Database
 from otel_audit.store.sql_text import sql
 
@@ -197,6 +199,11 @@ class EvidenceReader:
         """Return up to 200 values of each column that has few, by column name."""
         rows = self._rows("verify_column_values", origin=origin)
         return dict(zip(_NAME_COLUMNS, rows[0], strict=True)) if rows else {}
+
+    def rotations(self, origin: str) -> list[Rotation]:
+        """Return the entries that rotate the ledger's key, in order of seq; their statements are not checked."""
+        rows = self._rows("key_rotations", origin=origin, statement=AUDIT_KEY_ROTATION_STATEMENT)
+        return [Rotation(seq, _text(note)) for seq, note in rows]
 
     def recorded(self, origin: str, start: int, end: int) -> tuple[int, int]:
         """Return when the first and last of these entries were recorded, in nanoseconds since 1970."""
