@@ -82,6 +82,10 @@ class MemoryLedger(LedgerWriter):
         self._step("head", lambda: None)
         return Head(len(self.hashes), self.hashes[-1] if self.hashes else genesis_hash(self.origin))
 
+    def newest_recorded(self) -> int:
+        """No times are kept."""
+        return 0
+
     def leaf_hashes(self, start: int, end: int) -> list[bytes]:
         """Hashes of entries [start, end)."""
         return self.hashes[start:end]

@@ -98,7 +98,8 @@ class ErasurePlan:
 class Eraser:
     """Erases texts of one ledger. ``stored_forms`` gives what a reference may be stored as: masked, by any key.
 
-    ``signer`` gives the key in use, which may be rotated. ``clock`` gives nanoseconds since 1970; ``step`` hears the number of each step before it begins.
+    ``signer`` gives the key in use, which may be rotated. ``clock`` gives nanoseconds since 1970; ``step`` hears the
+    number of each step before it begins.
     """
 
     def __init__(

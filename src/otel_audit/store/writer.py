@@ -107,6 +107,10 @@ class LedgerWriter:
             )
         return Head(row_count, bytes(newest_hash))
 
+    def newest_recorded(self) -> int:
+        """The latest ``recorded_at`` in the ledger, in nanoseconds since 1970; 0 when it has no entry."""
+        return int(self._rows("writer_newest_recorded")[0][0])
+
     def leaf_hashes(self, start: int, end: int) -> list[bytes]:
         """Hashes of entries [start, end) in order. Raises LedgerConflict when one is missing."""
         hashes = [bytes(row[0]) for row in self._rows("writer_leaf_hashes", start=start, end=end)]
