@@ -30,8 +30,16 @@ ROOT = Path(__file__).parents[2]
 ELSEWHERE = {
     Code.ERASED: "tests/integration/test_erasure.py::test_nobody_finds_what_was_erased",
     Code.FALSE_TOMBSTONE: "tests/integration/test_erasure.py::test_what_a_hostile_operator_tries",
-    Code.EXPIRED: "tests/integration/test_retention.py::REPLACE",
-    Code.WITNESS_QUORUM_MISSING: "tests/integration/test_witness.py::REPLACE",
+    Code.EXPIRED: "tests/integration/test_retention.py::test_what_expired_is_gone_and_explained",
+    Code.WITNESS_QUORUM_MISSING: "tests/integration/test_witness.py::test_two_organisations_watch_each_other",
+    Code.ANCHOR_MISSING: "tests/integration/test_s3_anchor.py::test_an_object_behind_a_delete_marker_is_named",
+    Code.ANCHOR_OVERWRITTEN: "tests/integration/test_s3_anchor.py::test_an_object_that_was_overwritten_is_named",
+    Code.ANCHOR_UNLOCKED: "tests/integration/test_s3_anchor.py::test_a_lock_that_its_owner_can_lift_is_named",
+    Code.ANCHOR_MOVED: "tests/integration/test_s3_anchor.py::test_a_note_under_another_key_is_named",
+    Code.TSA_INVALID: "tests/integration/test_rfc3161_anchor.py::test_a_token_that_was_altered_is_named",
+    Code.WRONG_TSA: "tests/integration/test_rfc3161_anchor.py::"
+    "test_a_token_of_an_authority_that_is_not_trusted_is_named",
+    Code.IMPRINT_MISMATCH: "tests/integration/test_rfc3161_anchor.py::test_a_token_for_another_note_is_named",
 }
 
 
@@ -146,7 +154,8 @@ def test_every_code_has_a_test():
     """A code is in the table of attacks, or the test that covers it is listed here, and exists."""
     covered = {attack.code for attack in ATTACKS} | {code for attack in ATTACKS for code in attack.others}
     assert emitted() - covered - ELSEWHERE.keys() == set(), "attack it, or list the test that does"
-    for code, place in ELSEWHERE.items():
+    for code in ELSEWHERE.keys() & emitted():
+        place = ELSEWHERE[code]
         path, name = place.split("::")
         functions = {node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if hasattr(node, "name")}
         assert name in functions, f"{code}: {place}"
