@@ -121,7 +121,7 @@ def check(keys: Iterable[tuple[str, int]]) -> list[Finding]:
 def verify(progress: Progress) -> Report:
     """Recompute everything, and compare it with the anchors where there are any."""
     store, anchor = database(), _anchor()
-    trust = Trust().with_keys(anchor.trusted_keys() if anchor else ())
+    trust = anchor.trust() if anchor else Trust()
     expected: list[str] = []
     if _settings.data:
         expected = [_folder().identity().origin]

@@ -38,7 +38,7 @@ def _standing() -> None:
     newest = [ledger.checkpoint.created_unix_nano for ledger in ledgers if ledger.checkpoint]
     at = f"{moment(max(newest), zone)} ({zone_label(zone, max(newest))})" if newest else ""
     slot = st.empty()
-    if st.button("Verify now", type="primary", icon=":material/fact_check:", key="verify", disabled=not ledgers):
+    if st.button("Verify now", type="primary", icon=":material/fact_check:", key="verify"):
         _verify()
     kept = st.session_state.get("_report")
     with slot.container():

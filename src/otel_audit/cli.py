@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "checkpoint": "otel_audit.receiver.ledger_commands",
     "erase": "otel_audit.erase_command",
     "witness": "otel_audit.receiver.witness_command",
+    "keys": "otel_audit.receiver.key_commands",
     "doctor": "otel_audit.reports.doctor_command",
 }
 
@@ -91,6 +92,15 @@ def cli(context: click.Context, config: Path | None) -> None:
             context.default_map = {context.invoked_subcommand: settings_for(command, config)}
 
 
+def _parameters(command: click.Command) -> list[click.Parameter]:
+    """The parameters of a command, and of all commands of a group."""
+    return [*command.params, *(each for sub in _subcommands(command).values() for each in sub.params)]
+
+
+def _subcommands(command: click.Command) -> dict[str, click.Command]:
+    return dict(command.commands) if isinstance(command, click.Group) else {}
+
+
 def settings_for(command: click.Command, config: Path | None) -> dict[str, Any]:
     """What the settings file says for ``command``, by parameter name.
 
@@ -109,7 +119,7 @@ def settings_for(command: click.Command, config: Path | None) -> dict[str, Any]:
         raise click.ClickException(f"{path}: [{unknown[0]}] is no command; there are {', '.join(COMMANDS)}")
     options = {
         text.removeprefix("--"): option
-        for option in command.params
+        for option in _parameters(command)
         if isinstance(option, click.Option)
         for text in option.opts
     }
@@ -120,10 +130,17 @@ def settings_for(command: click.Command, config: Path | None) -> dict[str, Any]:
         )
     shared = {key.replace("_", "-"): value for key, value in settings.items() if key not in tables}
     wanted = {key: value for key, value in {**shared, **own}.items() if key in options}
-    return {
+    defaults = {
         str(options[key].name): [value] if options[key].multiple and not isinstance(value, list) else value
         for key, value in wanted.items()
     }
+    if subcommands := _subcommands(command):
+        # click takes the defaults of a group's commands by their names; each has what it has an option for.
+        return {
+            name: {each.name: defaults[each.name] for each in sub.params if each.name in defaults}
+            for name, sub in subcommands.items()
+        }
+    return defaults
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from otel_audit.errors import StoreUnavailable
 from otel_audit.ledger.encoding import genesis_hash
+from otel_audit.ledger.keys import Rotation
 from otel_audit.ledger.tiles import Tile
 from otel_audit.store.writer import Head, KnownEvent, LedgerWriter
 
@@ -51,6 +52,7 @@ class MemoryLedger(LedgerWriter):
         self.tiles: dict[tuple[int, int], bytes] = {}
         self.notes: list[str] = []
         self.known: list[KnownEvent] = []
+        self.rotated: list[Rotation] = []
         self.split: Callable[[bytes], list[bytes]] = lambda _block: []
 
     def append_content(self, block: bytes) -> None:
@@ -80,6 +82,10 @@ class MemoryLedger(LedgerWriter):
         self._step("head", lambda: None)
         return Head(len(self.hashes), self.hashes[-1] if self.hashes else genesis_hash(self.origin))
 
+    def newest_recorded(self) -> int:
+        """No times are kept."""
+        return 0
+
     def leaf_hashes(self, start: int, end: int) -> list[bytes]:
         """Hashes of entries [start, end)."""
         return self.hashes[start:end]
@@ -95,6 +101,10 @@ class MemoryLedger(LedgerWriter):
     def newest_checkpoint(self) -> str | None:
         """The newest note."""
         return self.notes[-1] if self.notes else None
+
+    def rotations(self) -> list[Rotation]:
+        """The entries in ``rotated``: blocks are not decoded."""
+        return list(self.rotated)
 
     def recent_event_ids(self, start: int) -> Iterator[list[bytes]]:
         """Event ids of what is known."""

@@ -30,7 +30,9 @@ def command(name: str) -> click.Command:
 
 def options(name: str) -> dict[str, click.Option]:
     """Each option string (``--data``, ``-h``) of a command."""
-    own = [parameter for parameter in command(name).params if isinstance(parameter, click.Option)]
+    named = command(name)
+    parts = [named, *(named.commands.values() if isinstance(named, click.Group) else ())]
+    own = [parameter for part in parts for parameter in part.params if isinstance(parameter, click.Option)]
     found = {text: option for option in own for text in (*option.opts, *option.secondary_opts)}
     help_option = command(name).get_help_option(click.Context(cli))
     assert help_option is not None

@@ -2,6 +2,7 @@
 
     <folder>/trust.json                             {"verifier_keys": ["name+hash+key", ...]}
     <folder>/<slug of origin>-<12 hex>/2026-11-23.jsonl   one checkpoint a line
+    <folder>/<slug of origin>-<12 hex>/rotation-<key id>.note   why the key of that id followed another
 
 It proves as much as the folder does: put it on another disk, in a repository or on a share that the operator
 of the receiver can't rewrite. Nothing here ever changes or removes a line.
@@ -16,7 +17,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -24,7 +25,9 @@ from typing import Final
 from otel_audit.anchors import AnchorReading
 from otel_audit.errors import ConfigError, LedgerConflict, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
+from otel_audit.ledger.keys import open_rotation
 from otel_audit.ledger.note import VerifierKey
+from otel_audit.ledger.trust import Trust, format_trust, parse_trust
 from otel_audit.model import Checkpoint
 
 _TRUST_FILE: Final = "trust.json"
@@ -74,34 +77,49 @@ class FileAnchor:
         append_durably(folder / f"{published:%Y-%m-%d}.jsonl", line.encode())
         self._last[checkpoint.origin] = checkpoint
 
-    def remember_key(self, key: VerifierKey) -> None:
+    def remember_key(self, key: VerifierKey, rotations: Sequence[str] = ()) -> None:
         """Write down the verifier key that a ledger signs with, when it is seen for the first time.
 
         A later verifier takes the key from here, not from the store that it checks. Raises LedgerConflict when
-        another key is already remembered for that name: a key is never replaced silently.
+        another key is already remembered for that name, unless ``rotations`` (signed statements, in order) lead
+        from that one to this: a key is never replaced silently. What proved it is kept beside the checkpoints.
         """
-        remembered = self.trusted_keys()
-        if key in remembered:
+        trust = self.trust()
+        if key in trust.verifier_keys:
             return
-        if any(other.name == key.name for other in remembered):
+        added = [(key, "")]
+        if any(other.name == key.name for other in trust.verifier_keys):
+            added = _follow(trust.verifier_keys, key, rotations)
+        if not added:
             raise LedgerConflict(
-                f"{self.folder / _TRUST_FILE} remembers another key for {key.name}; if the key was rotated on "
-                "purpose, add the new one to that file by hand, else run otel-audit verify"
+                f"{self.folder / _TRUST_FILE} remembers another key for {key.name}, and no rotation that is signed by "
+                "it leads to this one; if the key was replaced on purpose, add the new one to that file by hand, "
+                "else run otel-audit verify"
             )
         make_durable_folder(self.folder)
-        document = {"verifier_keys": [other.format() for other in (*remembered, key)]}
-        replace_durably(self.folder / _TRUST_FILE, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        for each, proof in added:
+            if proof:
+                folder = origin_folder(self.folder, each.name)
+                make_durable_folder(folder)
+                replace_durably(folder / f"rotation-{each.key_id.hex()}.note", proof)
+        replace_durably(self.folder / _TRUST_FILE, format_trust(trust.with_keys(each for each, _ in added)))
 
     def trusted_keys(self) -> list[VerifierKey]:
         """The verifier keys remembered here, none without such a file. Raises ConfigError if it is broken."""
+        return list(self.trust().verifier_keys)
+
+    def trust(self) -> Trust:
+        """What is remembered here of whom to believe: keys, and what somebody added to the file."""
         path = self.folder / _TRUST_FILE
         try:
-            texts = json.loads(path.read_text(encoding="utf-8"))["verifier_keys"]
-            return [VerifierKey.parse(text) for text in texts]
+            text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            return []
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            return Trust()
+        except UnicodeDecodeError as exc:
             raise ConfigError(f"{path}: expected {{'verifier_keys': [...]}}") from exc
+        if not text.lstrip().startswith("{"):
+            raise ConfigError(f"{path}: expected {{'verifier_keys': [...]}}")
+        return parse_trust(text, str(path))
 
     def origins(self) -> list[str]:
         """The ledgers that have a readable checkpoint here, sorted."""
@@ -133,6 +151,23 @@ def origin_folder(folder: Path, origin: str) -> Path:
     """The folder of one ledger: a safe name for people, and a hash so that two origins never share a folder."""
     slug = _UNSAFE.sub("-", origin).strip("-.")[:_SLUG_SIZE] or "ledger"
     return folder / f"{slug}-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
+
+
+def _follow(
+    remembered: Iterable[VerifierKey], wanted: VerifierKey, rotations: Iterable[str]
+) -> list[tuple[VerifierKey, str]]:
+    """The keys that signed rotations lead to from ``remembered``, with their proofs; none if not to ``wanted``."""
+    known = set(remembered)
+    added: list[tuple[VerifierKey, str]] = []
+    for note in rotations:
+        try:
+            old, new = open_rotation(note)
+        except VerificationError:
+            continue  # it proves nothing; verify reports it
+        if old in known and new not in known:
+            known.add(new)
+            added.append((new, note))
+    return added if wanted in known else []
 
 
 def _read_folder(folder: Path) -> AnchorReading:

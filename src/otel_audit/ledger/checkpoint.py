@@ -16,7 +16,7 @@ from typing import Final
 
 from otel_audit.errors import MalformedInput, VerificationError
 from otel_audit.ledger.encoding import HASH_SIZE
-from otel_audit.ledger.note import Signer, UnknownKey, VerifierKey, open_note, parse_note, sign_note
+from otel_audit.ledger.note import NoteSignature, Signer, UnknownKey, VerifierKey, open_note, parse_note, sign_note
 from otel_audit.model import Checkpoint
 
 _DECIMAL: Final = re.compile(r"0|[1-9][0-9]{0,19}", re.ASCII)
@@ -94,13 +94,21 @@ def open_checkpoint(note: str, keys: Sequence[VerifierKey], origin: str) -> Chec
     ledger does not speak for another. Raises BadSignature, UnknownKey or WrongOrigin, or VerificationError
     for a text that is not a checkpoint.
     """
+    return open_signed_checkpoint(note, keys, origin)[0]
+
+
+def open_signed_checkpoint(
+    note: str, keys: Sequence[VerifierKey], origin: str
+) -> tuple[Checkpoint, list[NoteSignature]]:
+    """Like ``open_checkpoint``, with the signatures by the ledger's own keys that hold."""
     text, signatures = open_note(note, keys)
     checkpoint = parse_checkpoint(text)
     if checkpoint.origin != origin:
         raise WrongOrigin(f"checkpoint is of ledger {checkpoint.origin!r}, but was found with ledger {origin!r}")
-    if all(signature.name != origin for signature in signatures):
+    own = [signature for signature in signatures if signature.name == origin]
+    if not own:
         raise UnknownKey(f"checkpoint of {origin!r} is signed by {signatures[0].name!r}, a key of another ledger")
-    return checkpoint
+    return checkpoint, own
 
 
 def read_checkpoint(note: str) -> Checkpoint:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from otel_audit.errors import VerificationError
-from otel_audit.ledger.checkpoint import WrongOrigin, open_checkpoint
+from otel_audit.ledger.checkpoint import WrongOrigin, open_signed_checkpoint
 from otel_audit.ledger.findings import Code, Findings
+from otel_audit.ledger.keys import KeyHistory
 from otel_audit.ledger.merkle import CompactRange, tree_root
 from otel_audit.ledger.note import UnknownKey, VerifierKey
 from otel_audit.ledger.tiles import TILE_HEIGHT, TILE_WIDTH
@@ -31,11 +32,20 @@ class Seal:
 
 
 def open_seal(
-    note: str, keys: Sequence[VerifierKey], source: str, findings: Findings, *, anchored: bool
+    note: str,
+    keys: Sequence[VerifierKey],
+    source: str,
+    findings: Findings,
+    *,
+    anchored: bool,
+    history: KeyHistory | None = None,
 ) -> Seal | None:
-    """Check one signed checkpoint; what is wrong with it becomes a finding."""
+    """Check one signed checkpoint; what is wrong with it becomes a finding.
+
+    ``history`` says which of the ``keys`` speaks for which sizes; without it each speaks for all.
+    """
     try:
-        checkpoint = open_checkpoint(note, keys, findings.origin)
+        checkpoint, signatures = open_signed_checkpoint(note, keys, findings.origin)
     except UnknownKey as exc:
         findings.add(Code.UNKNOWN_KEY, f"{source}: {exc}")
     except WrongOrigin as exc:
@@ -43,6 +53,9 @@ def open_seal(
     except VerificationError as exc:
         findings.add(Code.BAD_SIGNATURE, f"{source}: {exc}")
     else:
+        if history is not None and (problem := history.problem(checkpoint.size, signatures)):
+            findings.add(Code.KEY_OUTSIDE_VALIDITY, f"{source}: {problem}")
+            return None
         return Seal(checkpoint.size, checkpoint.root_hash, source, anchored)
     return None
 

@@ -58,6 +58,24 @@ class Trust:
         return self.compromised_keys.get(f"{key.name}+{key.key_id.hex()}")
 
 
+def join_trust(trusts: Iterable[Trust]) -> Trust:
+    """What several files trust together; of two dates of a compromise the earlier one counts, of quorums the larger."""
+    joined = Trust()
+    for each in trusts:
+        since = dict(joined.compromised_keys)
+        for key, nanos in each.compromised_keys.items():
+            since[key] = min(nanos, since.get(key, nanos))
+        joined = Trust(
+            tuple(dict.fromkeys((*joined.verifier_keys, *each.verifier_keys))),
+            since,
+            tuple(dict.fromkeys((*joined.tsa_roots, *each.tsa_roots))),
+            (*joined.anchors, *(anchor for anchor in each.anchors if anchor not in joined.anchors)),
+            tuple(dict.fromkeys((*joined.witnesses, *each.witnesses))),
+            max(joined.witness_quorum, each.witness_quorum),
+        )
+    return joined
+
+
 def format_trust(trust: Trust) -> str:
     """The JSON form, with what is empty left out."""
     document: dict[str, Any] = {

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from otel_audit.errors import LedgerConflict, VerificationError
 from otel_audit.ledger.checkpoint import open_checkpoint, sign_checkpoint
 from otel_audit.ledger.merkle import SubtreeGetter, consistency_proof, verify_consistency
-from otel_audit.ledger.note import Signer
+from otel_audit.ledger.note import Signer, VerifierKey
 from otel_audit.ledger.tiles import TILE_WIDTH, Tile, TileBuilder
 from otel_audit.model import Checkpoint
 from otel_audit.store.writer import LedgerWriter
@@ -27,7 +27,8 @@ class Anchor(Protocol):
 class Checkpointer:
     """Follows the ledger's leaves and seals them. Owned by the sequencer's thread.
 
-    ``interval_seconds`` is the longest that a committed entry waits for its checkpoint.
+    ``interval_seconds`` is the longest that a committed entry waits for its checkpoint. ``earlier_keys`` are the
+    ledger's keys before ``signer``: what they signed is continued too.
     """
 
     def __init__(
@@ -36,13 +37,15 @@ class Checkpointer:
         signer: Signer,
         anchors: Sequence[Anchor],
         *,
+        earlier_keys: Sequence[VerifierKey] = (),
         interval_seconds: float = DEFAULT_INTERVAL_SECONDS,
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
         last_anchored: Checkpoint | None = None,
     ) -> None:
         self._writer = writer
-        self._signer = signer
+        self._signers = [signer]
+        self._keys = list(dict.fromkeys([signer.verifier_key, *earlier_keys]))
         self._anchors = anchors
         self._interval = interval_seconds
         self._clock = clock
@@ -74,13 +77,17 @@ class Checkpointer:
         )  # a crash between entries and tiles left these out
         note = self._writer.newest_checkpoint()
         if note is not None:
-            stored = open_checkpoint(note, [self._signer.verifier_key], self._writer.origin)
+            stored = open_checkpoint(note, self._keys, self._writer.origin)
             self._check_continues(stored, "the newest checkpoint in the store")
             self._sealed, self._note = stored, note
         if self._last_anchored is not None:
             self._check_continues(self._last_anchored, "the newest anchored checkpoint")
         if size > self._sealed.size:
             self._due_at = self._monotonic()
+
+    def sign_with(self, signers: Sequence[Signer]) -> None:
+        """Sign the next checkpoints with these keys instead: both, while one takes over from the other."""
+        self._signers = list(signers)
 
     def add(self, leaves: Sequence[bytes]) -> None:
         """Take committed entries into the tree."""
@@ -111,7 +118,7 @@ class Checkpointer:
             return
         checkpoint = Checkpoint(self._writer.origin, self._builder.size, self._builder.root())
         self._check_continues(self._sealed, "the last checkpoint")
-        note = sign_checkpoint(checkpoint, [self._signer])
+        note = sign_checkpoint(checkpoint, self._signers)
         self._writer.append_checkpoint(checkpoint.size, checkpoint.root_hash, self._clock(), note)
         self._sealed, self._note, self._recent = checkpoint, note, []
         for anchor in self._anchors:

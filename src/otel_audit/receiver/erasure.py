@@ -100,7 +100,8 @@ class ErasurePlan:
 class Eraser:
     """Erases texts of one ledger. ``stored_forms`` gives what a reference may be stored as: masked, by any key.
 
-    ``clock`` gives nanoseconds since 1970; ``step`` hears the number of each step before it begins.
+    ``signer`` gives the key in use, which may be rotated. ``clock`` gives nanoseconds since 1970; ``step`` hears the
+    number of each step before it begins.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Eraser:
         sealer: Sealer,
         store: ErasingStore,
         sequencer: Sequencer,
-        signer: Signer,
+        signer: Callable[[], Signer],
         *,
         stored_forms: Callable[[str, str], Sequence[str]] = lambda _, reference: [reference],
         clock: Callable[[], int] = time.time_ns,
@@ -220,7 +221,7 @@ class Eraser:
             scope_ref=self._keys.scope(request.scope, reference).hex() if reference else "",
         )
         self._step(1)
-        note = sign_statement(KIND, erasure.fields(), [self._signer])
+        note = sign_statement(KIND, erasure.fields(), [self._signer()])
         self._keys.begin_erasure(name, {**asdict(plan), "note": note, "at": at})
         self._destroy(self._keys.erasures(unfinished=True)[name])
         return plan

@@ -37,7 +37,7 @@ OWN_WORDS: Final = {
 }
 # Hexadecimal of the record's bytes; one of a wrong length may spell anything, and is searched as text.
 # Of the receiver's own making and signed: changing a character would take the signature away.
-_SIGNED: Final = frozenset({EventType.ERASURE})
+_SIGNED: Final = frozenset({EventType.ERASURE, EventType.KEY_ROTATION})
 HEX_IDS: Final = {"trace_id": 32, "span_id": 16, "parent_span_id": 16}
 # What things are called. Everything else is an id or a version, where a false alarm would cut what joins records.
 NAMES: Final = frozenset(

@@ -10,6 +10,7 @@ from typing import Any, Final
 from otel_audit.ledger.checkpoint import read_checkpoint
 from otel_audit.receiver.checkpoints import Checkpointer
 from otel_audit.receiver.erasure import Eraser, ErasureRequest
+from otel_audit.receiver.rotation import rotate_key
 from otel_audit.receiver.sequencer import Sequencer
 from otel_audit.store.database import Database
 from otel_audit.store.folder import DataFolder
@@ -51,4 +52,4 @@ def erase(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return ledger.eraser.plan(request).told() if dry_run else ledger.eraser.erase(request)
 
 
-OPERATIONS: Final[Mapping[str, Operation]] = {"checkpoint": checkpoint, "erase": erase}
+OPERATIONS: Final[Mapping[str, Operation]] = {"checkpoint": checkpoint, "erase": erase, "rotate-key": rotate_key}

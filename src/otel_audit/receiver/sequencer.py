@@ -128,6 +128,7 @@ class Sequencer:
         """
         self._head = self._writer.head()
         self._checkpointer.resume(self._head.size)
+        self._last_recorded = self._writer.newest_recorded()  # the clock may have been set back since
         start = max(0, self._head.size - DEDUPLICATION_WINDOW)
         for event_ids in self._writer.recent_event_ids(start):
             self._known.add(event_ids)

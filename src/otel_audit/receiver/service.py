@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.witness import WitnessAddress
 from otel_audit.errors import AuditError, ConfigError, LedgerConflict, StoreUnavailable, VerificationError
 from otel_audit.ledger.checkpoint import open_checkpoint
-from otel_audit.ledger.note import Signer
+from otel_audit.ledger.note import VerifierKey
 from otel_audit.model import AuditEvent, Checkpoint, EventType
 from otel_audit.privacy.policy import choose_policy
 from otel_audit.receiver.audit_signal.intake import AuditIntake
@@ -36,6 +36,7 @@ from otel_audit.receiver.losses import Losses, internal_event
 from otel_audit.receiver.masking import Masking, stored_forms
 from otel_audit.receiver.operations import OpenLedger
 from otel_audit.receiver.references import References
+from otel_audit.receiver.rotation import own_keys, resume_rotation, signers_at_start
 from otel_audit.receiver.sealer import Sealer
 from otel_audit.receiver.sequencer import Sequencer
 from otel_audit.receiver.witnessing import Witnessing
@@ -173,17 +174,21 @@ class Receiver:
             database.close()
 
     def _begin(self, database: Database, writer: LedgerWriter, undo: contextlib.ExitStack) -> OpenLedger:
-        signer = self.folder.signer()
+        rotations = writer.rotations()
+        signers = signers_at_start(self.folder, rotations)
+        own = own_keys(self.folder)
         anchor = FileAnchor(self.anchor_dir)
-        anchor.remember_key(signer.verifier_key)
+        anchor.remember_key(signers[0].verifier_key, [each.note for each in rotations])
         anchors: list[Anchor] = [anchor]
         checkpointer = Checkpointer(
             writer,
-            signer,
+            signers[0],
             anchors,
+            earlier_keys=own,
             interval_seconds=self.settings.checkpoint_seconds,
-            last_anchored=_newest_anchored(anchor, signer, writer.origin),
+            last_anchored=_newest_anchored(anchor, own, writer.origin),
         )
+        checkpointer.sign_with(signers)
         keys = undo.enter_context(contextlib.closing(KeyStore(self.folder.data_keys)))
         sealer = Sealer(keys, writer.origin)
         sequencer = Sequencer(
@@ -219,12 +224,15 @@ class Receiver:
             sealer,
             ErasingStore(database, writer.origin),
             sequencer,
-            signer,
+            self.folder.signer,
             stored_forms=stored_forms(self.policy, self.folder.pseudonym_keys()),
         )
         eraser.complete()
         eraser.make_texts(writer)
-        return OpenLedger(self.folder, self.anchor_dir, database, writer, checkpointer, sequencer, eraser)
+        ledger = OpenLedger(self.folder, self.anchor_dir, database, writer, checkpointer, sequencer, eraser)
+        if len(signers) > 1:
+            resume_rotation(ledger)
+        return ledger
 
     def _close_ledger(self, sequencer: Sequencer) -> None:
         """The last entries of this run: losses not recorded yet, and that the ledger was closed in order."""
@@ -274,12 +282,12 @@ class Receiver:
         self._ended.set()
 
 
-def _newest_anchored(anchor: FileAnchor, signer: Signer, origin: str) -> Checkpoint | None:
-    """The largest checkpoint in the anchor that our own key signed; others are for ``verify`` to judge."""
+def _newest_anchored(anchor: FileAnchor, keys: Sequence[VerifierKey], origin: str) -> Checkpoint | None:
+    """The largest checkpoint in the anchor that a key of ours signed; others are for ``verify`` to judge."""
     newest: Checkpoint | None = None
     for anchored in anchor.read(origin).checkpoints:
         with contextlib.suppress(VerificationError):
-            checkpoint = open_checkpoint(anchored.note, [signer.verifier_key], origin)
+            checkpoint = open_checkpoint(anchored.note, keys, origin)
             if newest is None or checkpoint.size > newest.size:
                 newest = checkpoint
     return newest

@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Literal
 
 from otel_audit.errors import VerificationError
@@ -13,10 +14,12 @@ from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.encoding import HASH_SIZE
 from otel_audit.ledger.erasure import read_erasures
 from otel_audit.ledger.findings import Code, Findings
+from otel_audit.ledger.keys import KeyHistory, follow_rotations
 from otel_audit.ledger.merkle import CompactRange
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.roots import RootChecker, Seal, open_seal
 from otel_audit.ledger.tiles import TILE_WIDTH, tile_subtrees
+from otel_audit.ledger.times import Attestation, TimeChecker, TimeRules
 from otel_audit.ledger.trust import Trust
 from otel_audit.ledger.verify import Evidence, LedgerVerifier
 from otel_audit.reports._content_check import check_contents
@@ -53,6 +56,7 @@ class Asked:
     """What a verification compares with: trust roots, anchored checkpoints (None: not compared), range of seqs.
 
     ``is_fast``: the engine computes the leaf hashes.
+    ``times`` says how far times may be apart.
     """
 
     trust: Trust
@@ -60,6 +64,7 @@ class Asked:
     seq_from: int = 0
     seq_to: int | None = None
     is_fast: bool = False
+    times: TimeRules = field(default_factory=TimeRules)
 
 
 class LedgerRun:
@@ -71,7 +76,9 @@ class LedgerRun:
         self._asked = asked
         self._findings = findings
         self._origin = extent.origin
-        self._keys = [key for key in asked.trust.verifier_keys if key.name == extent.origin]
+        self._attestations: dict[Attestation, None] = {}
+        self._history = self._follow_keys()
+        self._keys = self._history.keys
         self._anchored_size = max((_claimed_size(anchored) for anchored in asked.anchored or ()), default=0)
 
     def verify(self, elsewhere: frozenset[int], *, is_expected: bool, progress: Callable[[int], None]) -> LedgerReport:
@@ -85,11 +92,16 @@ class LedgerRun:
             # Something before the range may be to blame: only a run from entry 0 can name it.
             start = 0
             roots = self._check_rows(start, end, elsewhere, progress)
+        self._check_times(start, roots.size)
         rows_done = max(0, end - start)
         text_count = self._check_texts(start, roots.size, lambda count: progress(rows_done + count))
         if self._extent.row_count == 0:
             self._report_empty(is_expected=is_expected)
         return self._conclude(roots, start, text_count)
+
+    def _follow_keys(self) -> KeyHistory:
+        rotations = [each for each in self._reader.rotations(self._origin) if each.seq < self._extent.size]
+        return follow_rotations(self._asked.trust, rotations, self._asked.anchored or (), self._findings)
 
     def _range(self) -> tuple[int, int]:
         """Widen the asked range to whole tiles, and on to the next signed root: only that can confirm it."""
@@ -155,9 +167,9 @@ class LedgerRun:
             return  # Then nothing signed can be judged: ``_conclude`` says so.
         anchored = []
         for each in self._asked.anchored or ():
-            seal = open_seal(
-                each.note, self._keys_for(each.note), f"anchor {each.source}", self._findings, anchored=True
-            )
+            seal = self._open(each.note, f"anchor {each.source}", anchored=True)
+            if seal is not None and each.attested_unix_nano is not None:
+                self._attestations[Attestation(seal.size, each.attested_unix_nano, each.source, each.kind)] = None
             if seal is not None and smallest <= seal.size <= largest:
                 anchored.append(seal)
         stored = self._stored_seals(smallest, largest)
@@ -171,7 +183,7 @@ class LedgerRun:
         with closing(checkpoints):
             for stored in checkpoints:
                 source = f"stored checkpoint of size {stored.size}"
-                seal = open_seal(stored.note, self._keys_for(stored.note), source, self._findings, anchored=False)
+                seal = self._open(stored.note, source, anchored=False)
                 if seal is None:
                     continue
                 for column, states, signed in (
@@ -183,6 +195,10 @@ class LedgerRun:
                         self._findings.add(Code.TREE_DIVERGED, detail, column=column)
                 if stored.size == seal.size:  # Else it is out of order, and comes from somewhere else.
                     yield seal
+
+    def _open(self, note: str, source: str, *, anchored: bool) -> Seal | None:
+        keys = self._keys_for(note)
+        return open_seal(note, keys, source, self._findings, anchored=anchored, history=self._history)
 
     def _keys_for(self, note: str) -> Sequence[VerifierKey]:
         """Choose all keys for a note that speaks of another ledger, so that it is told apart from a forged one."""
@@ -211,6 +227,32 @@ class LedgerRun:
                         detail = "an erasure says that its texts are gone, but they are still there, sealed"
                         self._findings.add(Code.FALSE_TOMBSTONE, detail, seq=seq, column="content")
         return count
+
+    def _check_times(self, start: int, end: int) -> None:
+        rules, findings = self._asked.times, self._findings
+        checker = TimeChecker(findings, self._attestations, rules)
+        blocks = self._reader.times(self._origin, start, end)
+        with closing(blocks):
+            for seqs, recorded, begun in blocks:
+                checker.take(seqs, recorded, begun)
+        if rules.max_age_nanos is None:
+            return
+        newest, by = self._newest_sealed()
+        if rules.now_unix_nano - newest > rules.max_age_nanos:
+            age = f"{(rules.now_unix_nano - newest) / _NANOS:,.0f} s old" if newest else "not there"
+            asked = f"more than the {rules.max_age_nanos / _NANOS:,.0f} s that were asked for"
+            findings.add(Code.STALE, f"{by} is {age}: {asked}")
+
+    def _newest_sealed(self) -> tuple[int, str]:
+        """Return when the newest checkpoint was made, and who says so: an attested time where there is one."""
+        if self._attestations:
+            newest = max(self._attestations, key=lambda each: each.unix_nano)
+            return newest.unix_nano, f"the newest attested checkpoint ({newest.source})"
+        anchored = self._asked.anchored
+        if anchored is None:
+            return self._reader.newest_created(self._origin), "the newest stored checkpoint, by the receiver's clock,"
+        published = [_published(each) for each in anchored]
+        return max(published, default=0), "the newest anchored checkpoint, by the publisher's clock,"
 
     def _report_empty(self, *, is_expected: bool) -> None:
         extent, findings = self._extent, self._findings
@@ -265,6 +307,15 @@ class LedgerRun:
 
 def _size(seal: Seal) -> int:
     return seal.size
+
+
+def _published(anchored: AnchoredCheckpoint) -> int:
+    """Return when an anchor says it published a checkpoint, in nanoseconds since 1970; 0 when it does not say."""
+    try:
+        moment = datetime.fromisoformat(anchored.published_at)
+    except ValueError:
+        return 0
+    return int(moment.timestamp()) * _NANOS if moment.tzinfo else 0
 
 
 def _claimed_size(anchored: AnchoredCheckpoint) -> int:

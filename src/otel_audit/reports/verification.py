@@ -15,6 +15,7 @@ from otel_audit.ledger.examine import Row, examine, name_suspects
 from otel_audit.ledger.findings import STATUS_CODES, Code, Findings
 from otel_audit.ledger.quorum import check_quorum
 from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH
+from otel_audit.ledger.times import TimeRules
 from otel_audit.ledger.trust import Trust
 from otel_audit.model import Finding
 from otel_audit.reports._content_check import check_contents
@@ -83,13 +84,14 @@ def verify_database(
     seq_to: int | None = None,
     progress: Progress | None = None,
     mode: Mode = "recomputed",
+    times: TimeRules | None = None,
 ) -> Report:
     """Verify every ledger of a database, also while a writer goes on.
 
     ``trust`` is what we believe in; it should not come from whoever could have altered the store.
     ``anchors`` is what the anchors gave back, read before this is called; None leaves them out, and then only
     the store's own checkpoints speak. ``expected`` are origins that must be there. ``seq_from`` and ``seq_to``
-    (both included) restrict the check to a range of every ledger.
+    (both included) restrict the check to a range of every ledger. ``times`` says how far times may be apart.
 
     In ``mode`` engine the store's engine computes the leaf hashes, which is faster, and believes the engine.
 
@@ -121,7 +123,14 @@ def verify_database(
             found.add(Code.ROW_MODIFIED, f"entry {seq} is stored under {stored_under!r}", seq=seq, column="origin")
         if anchors is not None:
             check_quorum(anchored.get(origin, []), trust, found)
-        asked = Asked(trust, anchored.get(origin, []) if anchors else None, seq_from or 0, seq_to, mode == "engine")
+        asked = Asked(
+            trust,
+            anchored.get(origin, []) if anchors else None,
+            seq_from or 0,
+            seq_to,
+            mode == "engine",
+            times or TimeRules(),
+        )
         run = LedgerRun(reader, extent, asked, found)
         ledgers.append(run.verify(frozenset(elsewhere.get(origin, ())), is_expected=origin in expected, progress=tell))
         findings += found.list()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,8 @@ from otel_audit.anchors.witness import read_witnessed
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.quorum import witness_keys
-from otel_audit.ledger.trust import Trust, parse_trust
+from otel_audit.ledger.times import NANOS, TimeRules
+from otel_audit.ledger.trust import Trust, join_trust, parse_trust
 from otel_audit.reports.verification import Progress, format_report, verify_database
 from otel_audit.store.database import open_for_reading
 from otel_audit.store.folder import DataFolder
@@ -47,6 +49,23 @@ _BAR_STEPS: Final = 1000
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='File with the verifier keys to trust: {"verifier_keys": [...]} or one key a line.',
 )
+@click.option(
+    "--time-tolerance",
+    type=click.FloatRange(0),
+    default=3600.0,
+    show_default=True,
+    help="Seconds that recorded times may differ from those that anchors of third parties attest.",
+)
+@click.option(
+    "--max-delay",
+    type=click.FloatRange(0),
+    help="Seconds that an event may take to arrive; one that is older is BACKDATED.  [default: any time]",
+)
+@click.option(
+    "--max-age",
+    type=click.FloatRange(0),
+    help="Seconds since the newest anchored checkpoint; STALE if it is older.  [default: any time]",
+)
 @click.option("--from", "seq_from", type=click.IntRange(0), help="First entry to check.")
 @click.option("--to", "seq_to", type=click.IntRange(0), help="Last entry to check.")
 @click.option("--fast", is_flag=True, help="Have the engine compute the hashes: quicker, and believes the engine.")
@@ -58,6 +77,9 @@ def verify(
     anchor_dirs: tuple[Path, ...],
     no_anchors: bool,
     trust_file: Path | None,
+    time_tolerance: float,
+    max_delay: float | None,
+    max_age: float | None,
     seq_from: int | None,
     seq_to: int | None,
     fast: bool,
@@ -91,6 +113,9 @@ def verify(
             seq_to=seq_to,
             progress=progress,
             mode="engine" if fast else "recomputed",
+            times=TimeRules(
+                round(time_tolerance * NANOS), _nanos(max_delay), _nanos(max_age), now_unix_nano=time.time_ns()
+            ),
         )
     click.echo(json.dumps(report.to_json(), indent=2) if as_json else format_report(report), nl=as_json)
     raise click.exceptions.Exit(_EXIT_CODES[report.status])
@@ -104,10 +129,14 @@ def _trusted(trust_file: Path | None, anchors: list[FileAnchor], folder: DataFol
         except (OSError, UnicodeDecodeError) as exc:
             raise ConfigError(f"{trust_file}: can not be read as a trust file: {exc}") from exc
         return parse_trust(text, str(trust_file))
-    remembered = Trust().with_keys(key for anchor in anchors for key in anchor.trusted_keys())
+    remembered = join_trust(anchor.trust() for anchor in anchors)
     if remembered.verifier_keys or folder is None:
         return remembered
     return Trust().with_keys(VerifierKey.parse(text) for text in folder.verifier_keys())
+
+
+def _nanos(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * NANOS)
 
 
 @contextlib.contextmanager

@@ -15,9 +15,11 @@ from typing import Any, Final
 from otel_audit.errors import MalformedInput, VerificationError
 from otel_audit.ledger.diagnosis import split_encoding
 from otel_audit.ledger.encoding import varint
+from otel_audit.ledger.keys import Rotation
 from otel_audit.ledger.schema import COLUMNS, Column, ColumnType
 from otel_audit.ledger.tiles import TILE_WIDTH
 from otel_audit.ledger.verify import RowBlock
+from otel_audit.semconv import AUDIT_KEY_ROTATION_STATEMENT
 from otel_audit.store.database import Database
 from otel_audit.store.sql_text import sql
 
@@ -25,6 +27,7 @@ _BYTES: Final = {"String": "bytes", "FixedString": "bytes"}
 # Rows in memory at once. Texts may be megabytes each: a block of them is kept small.
 _ROW_BLOCK: Final = {"max_block_size": 8192}
 _DIGEST_BLOCK: Final = {"max_block_size": 65536}
+_TIME_BLOCK: Final = {"max_block_size": 65_536}
 _TEXT_BLOCK: Final = {"max_block_size": 256, "preferred_block_size_bytes": 1 << 20}
 _TABLE: Final = re.compile(r"^FROM (\w+)", re.MULTILINE)
 _NAME_COLUMNS: Final = [each.name for each in COLUMNS if each.type is ColumnType.NAME and each.name != "origin"]
@@ -197,6 +200,21 @@ class EvidenceReader:
         """Return up to 200 values of each column that has few, by column name."""
         rows = self._rows("verify_column_values", origin=origin)
         return dict(zip(_NAME_COLUMNS, rows[0], strict=True)) if rows else {}
+
+    def rotations(self, origin: str) -> list[Rotation]:
+        """Return the entries that rotate the ledger's key, in order of seq; their statements are not checked."""
+        rows = self._rows("key_rotations", origin=origin, statement=AUDIT_KEY_ROTATION_STATEMENT)
+        return [Rotation(seq, _text(note)) for seq, note in rows]
+
+    def times(self, origin: str, start: int, end: int) -> Generator[Sequence[Sequence[int]], None, None]:
+        """Yield blocks of (seqs, recorded_at, event_time) of the entries in [start, end), in order of seq."""
+        if start < end:
+            yield from self._stream("verify_times", _TIME_BLOCK, origin=origin, first=start, last=end - 1)
+
+    def newest_created(self, origin: str) -> int:
+        """Return when the newest stored checkpoint was made, in nanoseconds since 1970; 0 when there is none."""
+        rows = self._rows("verify_newest_created", origin=origin)
+        return int(rows[0][0]) if rows else 0
 
     def recorded(self, origin: str, start: int, end: int) -> tuple[int, int]:
         """Return when the first and last of these entries were recorded, in nanoseconds since 1970."""

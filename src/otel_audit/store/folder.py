@@ -162,10 +162,32 @@ class DataFolder:
             if not self._key_file.exists():
                 _write(self._key_file, Signer.generate(self.identity().origin).format() + "\n", replace=False)
             signer = Signer.parse(_private_text(self._key_file).strip())
-            public = self.keys / f"{signer.verifier_key.key_id.hex()}.pub"
-            if not public.exists():
-                _write(public, signer.verifier_key.format() + "\n", replace=False)
+            self._publish_key(signer)
         return signer
+
+    def next_signer(self) -> Signer:
+        """Return the key that is to follow, made when none waits. It signs nothing alone until ``switch_signer``."""
+        with self._explained("make a signing key in"):
+            if not self._next_key_file.exists():
+                _write(self._next_key_file, Signer.generate(self.identity().origin).format() + "\n", replace=False)
+            return Signer.parse(_private_text(self._next_key_file).strip())
+
+    def waiting_signer(self) -> Signer | None:
+        """Return the key that ``next_signer`` made and nobody switched to yet; None when there is none."""
+        with self._explained("use the signing key in"):
+            return Signer.parse(_private_text(self._next_key_file).strip()) if self._next_key_file.exists() else None
+
+    def switch_signer(self) -> None:
+        """Let the key that waits take the place of the one in use, whose secret half is then gone for good."""
+        with self._explained("use the signing key in"):
+            self._publish_key(Signer.parse(_private_text(self._next_key_file).strip()))
+            self._next_key_file.replace(self._key_file)
+            _sync(self.keys)
+
+    def _publish_key(self, signer: Signer) -> None:
+        public = self.keys / f"{signer.verifier_key.key_id.hex()}.pub"
+        if not public.exists():
+            _write(public, signer.verifier_key.format() + "\n", replace=False)
 
     def identity_key(self) -> bytes:
         """32 secret bytes that key the ids of records which bring none, made on first use."""
@@ -216,6 +238,10 @@ class DataFolder:
     def _key_file(self) -> Path:
         return self.keys / "signing.key"
 
+    @property
+    def _next_key_file(self) -> Path:
+        return self.keys / "next.key"
+
     @contextlib.contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
         try:
@@ -250,11 +276,16 @@ def _write(path: Path, text: str, *, replace: bool) -> None:
                 path.hardlink_to(temporary)
     finally:
         temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable: a file's own sync does not."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(folder)  # the name is durable only when its directory is
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _private_text(path: Path) -> str:

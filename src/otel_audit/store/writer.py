@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from otel_audit.errors import LedgerConflict, StoreError
 from otel_audit.ledger.encoding import encode_bytes, encode_uint64, genesis_hash
+from otel_audit.ledger.keys import Rotation
 from otel_audit.ledger.schema import STORED_COLUMNS
 from otel_audit.ledger.tiles import Tile
+from otel_audit.semconv import AUDIT_KEY_ROTATION_STATEMENT
 from otel_audit.store.database import Database
 from otel_audit.store.sql_text import sql
 
@@ -105,6 +107,10 @@ class LedgerWriter:
             )
         return Head(row_count, bytes(newest_hash))
 
+    def newest_recorded(self) -> int:
+        """The latest ``recorded_at`` in the ledger, in nanoseconds since 1970; 0 when it has no entry."""
+        return int(self._rows("writer_newest_recorded")[0][0])
+
     def leaf_hashes(self, start: int, end: int) -> list[bytes]:
         """Hashes of entries [start, end) in order. Raises LedgerConflict when one is missing."""
         hashes = [bytes(row[0]) for row in self._rows("writer_leaf_hashes", start=start, end=end)]
@@ -133,6 +139,11 @@ class LedgerWriter:
         """The newest signed checkpoint in the store, unverified."""
         rows = self._rows("writer_newest_checkpoint")
         return bytes(rows[0][0]).decode() if rows else None
+
+    def rotations(self) -> list[Rotation]:
+        """The entries that rotate the ledger's key, in order of seq; their statements unverified."""
+        rows = self._rows("key_rotations", statement=AUDIT_KEY_ROTATION_STATEMENT)
+        return [Rotation(seq, bytes(note).decode("utf-8", "backslashreplace")) for seq, note in rows]
 
     def recent_event_ids(self, start: int) -> Iterator[list[bytes]]:
         """Event ids of entries from ``start`` on, in blocks, in no order."""
