@@ -37,6 +37,8 @@ COMMANDS: Final = {
     "checkpoint": "otel_audit.receiver.ledger_commands",
     "erase": "otel_audit.erase_command",
     "witness": "otel_audit.receiver.witness_command",
+    "retention": "otel_audit.receiver.retention_commands",
+    "hold": "otel_audit.receiver.retention_commands",
     "doctor": "otel_audit.reports.doctor_command",
 }
 

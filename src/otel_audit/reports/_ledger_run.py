@@ -15,12 +15,15 @@ from otel_audit.ledger.erasure import read_erasures
 from otel_audit.ledger.findings import Code, Findings
 from otel_audit.ledger.merkle import CompactRange
 from otel_audit.ledger.note import VerifierKey
+from otel_audit.ledger.retention import ExpiredEntries, Expiry
 from otel_audit.ledger.roots import RootChecker, Seal, open_seal
 from otel_audit.ledger.tiles import TILE_WIDTH, tile_subtrees
 from otel_audit.ledger.trust import Trust
 from otel_audit.ledger.verify import Evidence, LedgerVerifier
+from otel_audit.model import EventType
 from otel_audit.reports._content_check import check_contents
-from otel_audit.semconv import AUDIT_ERASURE_STATEMENT
+from otel_audit.reports._expired import read_expiries
+from otel_audit.semconv import AUDIT_ERASURE_STATEMENT, AUDIT_RETENTION_STATEMENT
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
 
 Status = Literal["ok", "tampered", "unverifiable"]
@@ -72,6 +75,8 @@ class LedgerRun:
         self._findings = findings
         self._origin = extent.origin
         self._keys = [key for key in asked.trust.verifier_keys if key.name == extent.origin]
+        self._expiries: list[tuple[int, Expiry]] = []
+        self._retention_seals: list[Seal] = []
         self._anchored_size = max((_claimed_size(anchored) for anchored in asked.anchored or ()), default=0)
 
     def verify(self, elsewhere: frozenset[int], *, is_expected: bool, progress: Callable[[int], None]) -> LedgerReport:
@@ -79,6 +84,11 @@ class LedgerRun:
 
         ``is_expected`` says that this ledger must be there. ``progress`` hears how many rows and texts are done.
         """
+        self._expiries, self._retention_seals = read_expiries(
+            self._reader.statements(self._origin, self._extent.size, EventType.RETENTION, AUDIT_RETENTION_STATEMENT),
+            self._keys,
+            self._findings,
+        )
         start, end = self._range()
         roots = self._check_rows(start, end, elsewhere, progress)
         if start and self._findings.has(Code.CHAIN_REBUILT):
@@ -98,12 +108,20 @@ class LedgerRun:
         start -= start % TILE_WIDTH
         if self._asked.seq_to is None:
             return start, size
-        wanted = self._asked.seq_to + 1
+        end = self._next_signed(self._asked.seq_to + 1)
+        expired = ExpiredEntries(self._expiries, Findings(self._origin))
+        # Of the last tile, if it is not a full one there, nobody has the hashes of what expired.
+        while end < size and (rest := end % TILE_WIDTH) and expired.within(end - rest, end):
+            end = self._next_signed(end - rest + TILE_WIDTH)
+        return start, end
+
+    def _next_signed(self, wanted: int) -> int:
+        """The smallest signed size that covers ``wanted`` entries; all entries where there is none."""
         covering = [
             claimed for anchored in self._asked.anchored or () if (claimed := _claimed_size(anchored)) >= wanted
         ]
         stored = self._reader.next_checkpoint_size(self._origin, wanted)
-        return start, min([*covering, *([stored] if stored else [])], default=size)
+        return min([*covering, *([stored] if stored else [])], default=self._extent.size)
 
     def _check_rows(
         self, start: int, end: int, elsewhere: frozenset[int], progress: Callable[[int], None]
@@ -120,7 +138,7 @@ class LedgerRun:
         tiles_end = self._extent.tile_size if is_whole else end
         tiles = reader.tiles(origin, start // TILE_WIDTH, tiles_end // TILE_WIDTH)
         # Of a whole ledger also what reaches beyond the rows is compared: that is how a cut tail shows.
-        seals = self._seals(start, _MAX_SIZE if is_whole else end)
+        seals = self._seals(start, _MAX_SIZE if is_whole else end, self._retention_seals)
         last = min(end, self._extent.size)
         is_fast = self._asked.is_fast
         blocks = reader.digests(origin, start, last) if is_fast else reader.rows(origin, start, last)
@@ -133,6 +151,8 @@ class LedgerRun:
             tiled_size=min(self._extent.checkpoint_size, end),
             elsewhere=elsewhere,
             load_rows=(lambda first, end: reader.loaded_rows(origin, first, min(end, last))) if is_fast else None,
+            expired=ExpiredEntries(self._expiries, self._findings),
+            end=last,
         )
         first = start
         with closing(tiles), closing(seals), closing(blocks):
@@ -149,11 +169,11 @@ class LedgerRun:
         tree = CompactRange.from_subtrees(start, tile_subtrees(start, tile, []))
         return tree, tile(0, start // TILE_WIDTH - 1)[-HASH_SIZE:]
 
-    def _seals(self, smallest: int, largest: int) -> Generator[Seal, None, None]:
+    def _seals(self, smallest: int, largest: int, others: Sequence[Seal] = ()) -> Generator[Seal, None, None]:
         """Yield what was validly signed for these sizes, by size; what is not valid becomes a finding."""
         if not self._keys:
             return  # Then nothing signed can be judged: ``_conclude`` says so.
-        anchored = []
+        anchored = [seal for seal in others if smallest <= seal.size <= largest]
         for each in self._asked.anchored or ():
             seal = open_seal(
                 each.note, self._keys_for(each.note), f"anchor {each.source}", self._findings, anchored=True
