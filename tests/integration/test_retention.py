@@ -74,8 +74,7 @@ def template(shared_engine, tmp_path_factory):
 def folder(template, shared_engine, tmp_path):
     """A data folder with the ledger of 900 entries, and its anchors."""
     shared_engine.closed()
-    shutil.copytree(template.path, tmp_path / "data", symlinks=True)
-    shutil.copytree(template.anchors, tmp_path / "data-anchors")
+    shutil.copytree(template.path.parent, tmp_path, symlinks=True, dirs_exist_ok=True)  # with anchors, texts and keys
     return DataFolder(tmp_path / "data")
 
 

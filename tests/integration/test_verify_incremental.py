@@ -47,8 +47,7 @@ def template(shared_engine, tmp_path_factory):
 @pytest.fixture
 def folder(template, shared_engine, tmp_path):
     shared_engine.closed()
-    shutil.copytree(template.path, tmp_path / "data", symlinks=True)
-    shutil.copytree(template.anchors, tmp_path / "data-anchors")
+    shutil.copytree(template.path.parent, tmp_path, symlinks=True, dirs_exist_ok=True)  # with anchors, texts and keys
     return DataFolder(tmp_path / "data")
 
 
