@@ -29,6 +29,7 @@ check: $(VENV)/installed-all  ## style, types, import contracts, generated files
 bench: $(VENV)/installed-all  ## speed, as ratios against a limit measured in the same run
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/application.py
+	$(BIN)/python bench/verify.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

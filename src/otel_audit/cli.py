@@ -38,6 +38,8 @@ COMMANDS: Final = {
     "erase": "otel_audit.erase_command",
     "witness": "otel_audit.receiver.witness_command",
     "keys": "otel_audit.receiver.key_commands",
+    "retention": "otel_audit.receiver.retention_commands",
+    "hold": "otel_audit.receiver.retention_commands",
     "doctor": "otel_audit.reports.doctor_command",
 }
 

@@ -59,6 +59,7 @@ def test_a_healthy_ledger(store, anchors, built):
         "root_hash": tree_root(built.leaves).hex(),
         "last_checkpoint": 700,
         "unanchored_from": 600,
+        "read_from": 0,
     }
     assert report.ledgers[0].text_count == 280
     assert told[0] == (0, 980)

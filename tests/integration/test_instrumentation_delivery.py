@@ -29,7 +29,7 @@ def test_the_documented_example_runs_and_arrives() -> None:
     """The example in the package's docstring runs as written, and its events reach the receiver."""
     with Collector() as collector:
         done = run_app(
-            "import doctest, otel_audit as audit, sys; failed = doctest.testmod(audit).failed; audit.flush(50); sys.exit(failed)",
+            "import doctest, otel_audit as a, sys; failed = doctest.testmod(a).failed; a.flush(50); sys.exit(failed)",
             OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -75,6 +75,11 @@ class CompactRange:
         ]
         return cls(size, hashes)
 
+    @property
+    def hashes(self) -> list[bytes]:
+        """The roots of the perfect subtrees, the largest first."""
+        return list(self._hashes)
+
     def copy(self) -> CompactRange:
         """An independent range over the same leaves."""
         return CompactRange(self.size, self._hashes)

@@ -22,13 +22,20 @@ UpperTile = Callable[[int, int], Sequence[bytes]]
 class Seal:
     """A checkpoint with a verified signature: at ``size`` the root was ``root_hash``.
 
-    ``anchored`` when it came from an anchor; ``source`` says where a person finds it.
+    ``anchored`` when it came from an anchor, ``remembered`` when from the verifier's last run; ``source`` says where a
+    person finds it.
     """
 
     size: int
     root_hash: bytes
     source: str
     anchored: bool
+    remembered: bool = False
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it lies where whoever keeps the store can not change it."""
+        return self.anchored or self.remembered
 
 
 def open_seal(
@@ -86,10 +93,11 @@ class RootChecker:
         self._branch: _Branch | None = None
         # Per tile level from 1: the hashes of the tile being filled. None where a part of them was not seen.
         self._uppers: list[list[bytes]] | None = None if tree else []
-        self._contradicted: set[bool] = set()  # kinds of seals (anchored or not) that the rows contradict
+        self._contradicted: set[bool] = set()  # kinds of seals (outside of the store or not) that the rows contradict
         self.size = self._tree.size if self._tree else 0
         self.sealed_size = 0  # the largest size whose signed root the rows have
         self.anchored_size = 0  # the same, for anchored roots
+        self.sealed_tree: CompactRange | None = None  # the tree at sealed_size
         self.newest_stored: Seal | None = None
         self.newest_anchored: Seal | None = None
         self._next_group()
@@ -176,7 +184,7 @@ class RootChecker:
             f"the newest entry is {self.size - 1}, but {missing}: the last {largest.size - self.size} are missing",
             seq=self.size,
         )
-        if all(seal.anchored for seal in beyond):
+        if all(seal.is_outside for seal in beyond):
             detail = (
                 f"all of the store ends at size {self.size}: it was put back to an older state than {largest.source}"
             )
@@ -197,7 +205,7 @@ class RootChecker:
                 )
             if seal.anchored:
                 self.newest_anchored = seal
-            else:
+            elif not seal.remembered:
                 self.newest_stored = seal
 
     def _grow(self, leaves: Sequence[bytes | None], tile: Sequence[bytes] | None, root: bytes | None = None) -> None:
@@ -223,10 +231,11 @@ class RootChecker:
             if seal.root_hash == root:
                 is_sealed = True
                 self.sealed_size = seal.size
+                self.sealed_tree = self._tree.copy() if self._tree else None
                 if seal.anchored:
                     self.anchored_size = seal.size
-            elif seal.anchored not in self._contradicted:
-                self._contradicted.add(seal.anchored)
+            elif seal.is_outside not in self._contradicted:
+                self._contradicted.add(seal.is_outside)
                 self._contradict(seal, branch_root)
         if is_sealed and self._branch is not None and self.size > self._branch.first:
             self._tree_diverged("the signed root is that of the entries: the tile was altered")

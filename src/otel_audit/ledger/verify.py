@@ -29,6 +29,7 @@ from otel_audit.ledger.encoding import LEAF_PREFIX, genesis_hash, leaf_hash, ori
 from otel_audit.ledger.examine import Row, Suspect, examine, name_suspects, report_holes
 from otel_audit.ledger.findings import Code, Findings
 from otel_audit.ledger.merkle import CompactRange
+from otel_audit.ledger.retention import ExpiredEntries
 from otel_audit.ledger.roots import RootChecker, Seal, UpperTile
 from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH, split_hashes
 
@@ -72,6 +73,8 @@ class Evidence:
     is the largest size that anything claims; tiles below ``tiled_size`` have to be there. ``elsewhere`` are seqs
     whose rows were found under another origin, and are reported there.
 
+    ``expired`` are entries that may be gone; ``end`` is where the rows that are asked for end.
+
     With ``load_rows`` the blocks hold, in place of each encoding, its leaf hash as somebody else computed it: the
     engine, or a process of ours. Where anything is wrong the rows of the seqs [start, end) are loaded by it.
     """
@@ -84,6 +87,8 @@ class Evidence:
     tiled_size: int = 0
     elsewhere: frozenset[int] = frozenset()
     load_rows: Callable[[int, int], RowBlock] | None = None
+    expired: ExpiredEntries | None = None
+    end: int = 1 << 64
 
 
 class LedgerVerifier:
@@ -99,6 +104,7 @@ class LedgerVerifier:
         self._prefix = origin_prefix(findings.origin)
         self._has_prefix = methodcaller("startswith", self._prefix)
         self._prev_leaf = prev_leaf if tree else genesis_hash(findings.origin)
+        self._expired = evidence.expired or ExpiredEntries([], findings)
         self._tiles = _TileReader(evidence.tiles, findings, evidence.tiled_size)
         self._suspects: list[Suspect] = []
         self._holes: list[tuple[int, int]] = []
@@ -114,6 +120,7 @@ class LedgerVerifier:
             waiting = chunk
         if waiting is not None:
             self._take(waiting, None)
+        self._pass_expired()
         if progress is not None:
             progress(self.roots.size)
         self._finish()
@@ -127,7 +134,10 @@ class LedgerVerifier:
         else:
             computed = chunk.encodings
         tile = self._tiles.read(start // TILE_WIDTH)
-        if self._is_sound(chunk, computed, start, tile, is_last=following is None):
+        if self._expired.within(start, start + TILE_WIDTH):
+            if not self._is_sound_but_expired(chunk, computed, start, tile):
+                self._take_closely(self._loaded(chunk), following, start, tile)
+        elif self._is_sound(chunk, computed, start, tile, is_last=following is None):
             self.roots.advance(computed)
             self._prev_leaf = computed[-1]
         else:
@@ -154,6 +164,39 @@ class LedgerVerifier:
             and (self._evidence.load_rows is not None or all(map(self._has_prefix, chunk.encodings)))
         )
 
+    def _is_sound_but_expired(self, chunk: RowBlock, computed: list[bytes], start: int, tile: bytes | None) -> bool:
+        """Take a chunk of which entries expired, if nothing else is wrong with it: the tile has their hashes."""
+        if tile is None or computed != chunk.hashes:
+            return False
+        leaves = split_hashes(tile)[: self._evidence.end - start]
+        end = start + len(leaves)
+        gone = [seq for part in self._expired.within(start, end) for seq in part]
+        before = [self._prev_leaf, *leaves]
+        is_sound = (
+            sorted([*gone, *chunk.seqs]) == list(range(start, end))
+            and computed == [leaves[seq - start] for seq in chunk.seqs]
+            and chunk.prev_hashes == [before[seq - start] for seq in chunk.seqs]
+            and (self._evidence.load_rows is not None or all(map(self._has_prefix, chunk.encodings)))
+        )
+        if is_sound:
+            self._expired.meet(start, leaves)
+            self.roots.advance(leaves)
+            self._prev_leaf = leaves[-1]
+        return is_sound
+
+    def _pass_expired(self) -> None:
+        """Go on over entries that expired, after the last row that is there."""
+        while (start := self.roots.size) < self._evidence.end:
+            tile = self._tiles.read(start // TILE_WIDTH)
+            end = min(self._evidence.end, start - start % TILE_WIDTH + TILE_WIDTH)
+            gone = self._expired.within(start, end)
+            if tile is None or not gone or gone[0].start != start:
+                return
+            leaves = split_hashes(tile)[start % TILE_WIDTH : start % TILE_WIDTH + len(gone[0])]
+            self._expired.meet(start, leaves)
+            self.roots.advance(leaves)
+            self._prev_leaf = leaves[-1]
+
     def _take_closely(self, chunk: RowBlock, following: RowBlock | None, start: int, tile: bytes | None) -> None:
         rows = chunk.rows()
         end = start + TILE_WIDTH if following else chunk.seqs[-1] + 1
@@ -161,8 +204,9 @@ class LedgerVerifier:
         hashes = split_hashes(tile) if tile else None
         found = examine(rows, start, end, prev_leaf=self._prev_leaf, next_prev=next_prev, tile=hashes)
         # What is missing at the end is only missing if an entry follows: if none does, the tail was cut off.
-        end = max(found.present, default=start - 1) + 1
-        missing = [seq for seq in range(start, end) if seq not in found.present]
+        gone = {seq for part in self._expired.within(start, end) for seq in part}
+        end = max(found.present | gone, default=start - 1) + 1
+        missing = [seq for seq in range(start, end) if seq not in found.present and seq not in gone]
         for seq in missing:
             self._hole(seq, seq + 1)
         for row in rows:
@@ -173,10 +217,11 @@ class LedgerVerifier:
                 self._findings.add(Code.NON_CANONICAL, detail, seq=row.seq, column="schema_version")
         leaves = found.leaves[: end - start]
         confirmed = self.roots.advance(leaves, hashes, [seq for seq in found.diverged if seq < end], found.doubts)
+        self._expired.meet(start, leaves, found.present)
         if leaves:
             self._prev_leaf = confirmed.get(end - 1, leaves[-1])
         for suspect in found.suspects:
-            if suspect.row is None and suspect.seq >= end:
+            if suspect.row is None and (suspect.seq >= end or suspect.seq in gone):
                 continue
             if suspect.code is Code.ROW_MODIFIED and suspect.seq in confirmed:
                 # The entry has the signed hash, so it is the column ``hash`` that was altered.
@@ -197,7 +242,13 @@ class LedgerVerifier:
             for row in chunk.rows():
                 self._suspect(Suspect(Code.ROW_INSERTED, row.seq, row, None, None))
             return False
-        self._hole(self.roots.size, start)
+        rest = self.roots.size
+        for part in self._expired.within(rest, start):
+            if rest < part.start:
+                self._hole(rest, part.start)
+            rest = part.stop
+        if rest < start:
+            self._hole(rest, start)
         while self.roots.size < start:
             position = self.roots.size
             tile = self._tiles.read(position // TILE_WIDTH)
@@ -206,10 +257,12 @@ class LedgerVerifier:
                 self.roots.skip_to(min(start, self._tiles.next_start))
                 continue
             leaves = split_hashes(tile)[position % TILE_WIDTH :]
+            gone = {seq for part in self._expired.within(position, position + len(leaves)) for seq in part}
             for seq, sealed in enumerate(leaves, position):
-                if len(self._suspects) < _KEPT_FOR_NAMING:
+                if seq not in gone and len(self._suspects) < _KEPT_FOR_NAMING:
                     self._suspects.append(Suspect(Code.ROW_DELETED, seq, None, sealed, self._prev_leaf))
                 self._prev_leaf = sealed
+            self._expired.meet(position, leaves)
             self.roots.advance(leaves)
         return True
 
@@ -228,6 +281,7 @@ class LedgerVerifier:
 
     def _finish(self) -> None:
         name_suspects(self._suspects, self._holes, self._findings, self._evidence.candidates, self._evidence.elsewhere)
+        self._expired.finish()
         size = self.roots.size
         self.roots.finish()
         claimed = self._tiles.finish()

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from otel_audit.ledger.checkpoint import read_checkpoint
-from otel_audit.receiver.checkpoints import Checkpointer
-from otel_audit.receiver.erasure import Eraser, ErasureRequest
+from otel_audit.receiver.erasure import ErasureRequest
+from otel_audit.receiver.open_ledger import OpenLedger
+from otel_audit.receiver.retention import hold_add, hold_list, hold_remove, retention
 from otel_audit.receiver.rotation import rotate_key
-from otel_audit.receiver.sequencer import Sequencer
-from otel_audit.store.database import Database
-from otel_audit.store.folder import DataFolder
-from otel_audit.store.writer import LedgerWriter
 
-
-@dataclass(frozen=True, slots=True)
-class OpenLedger:
-    """A ledger that this process writes.
-
-    ``writer`` and ``checkpointer`` belong to the sequencer's thread: use them in ``sequencer.perform`` alone.
-    """
-
-    folder: DataFolder
-    anchor_dir: Path
-    database: Database
-    writer: LedgerWriter
-    checkpointer: Checkpointer
-    sequencer: Sequencer
-    eraser: Eraser
+__all__ = ["OPERATIONS", "OpenLedger", "Operation"]
 
 
 Operation = Callable[[OpenLedger, Mapping[str, Any]], Any]
@@ -52,4 +33,12 @@ def erase(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return ledger.eraser.plan(request).told() if dry_run else ledger.eraser.erase(request)
 
 
-OPERATIONS: Final[Mapping[str, Operation]] = {"checkpoint": checkpoint, "erase": erase, "rotate-key": rotate_key}
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "checkpoint": checkpoint,
+    "erase": erase,
+    "rotate-key": rotate_key,
+    "retention": retention,
+    "hold_add": hold_add,
+    "hold_list": hold_list,
+    "hold_remove": hold_remove,
+}

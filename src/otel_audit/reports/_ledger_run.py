@@ -15,15 +15,19 @@ from otel_audit.ledger.encoding import HASH_SIZE
 from otel_audit.ledger.erasure import read_erasures
 from otel_audit.ledger.findings import Code, Findings
 from otel_audit.ledger.keys import KeyHistory, follow_rotations
-from otel_audit.ledger.merkle import CompactRange
+from otel_audit.ledger.merkle import CompactRange, tree_root
 from otel_audit.ledger.note import VerifierKey
+from otel_audit.ledger.retention import ExpiredEntries, Expiry
 from otel_audit.ledger.roots import RootChecker, Seal, open_seal
-from otel_audit.ledger.tiles import TILE_WIDTH, tile_subtrees
+from otel_audit.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, split_hashes, tile_subtrees
 from otel_audit.ledger.times import Attestation, TimeChecker, TimeRules
 from otel_audit.ledger.trust import Trust
 from otel_audit.ledger.verify import Evidence, LedgerVerifier
+from otel_audit.model import EventType
 from otel_audit.reports._content_check import check_contents
-from otel_audit.semconv import AUDIT_ERASURE_STATEMENT
+from otel_audit.reports._expired import read_expiries
+from otel_audit.reports.verifier_state import Verified
+from otel_audit.semconv import AUDIT_ERASURE_STATEMENT, AUDIT_RETENTION_STATEMENT
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
 
 Status = Literal["ok", "tampered", "unverifiable"]
@@ -38,7 +42,8 @@ class LedgerReport:
     ``size`` counts its entries, ``root_hash`` is theirs (None when a leaf hash is not known), ``last_checkpoint``
     the size of the newest stored checkpoint with a valid signature, ``unanchored_from`` the first seq that no
     compared anchor covers (None: all are covered). The first ``sealed_size`` entries have a root that was signed;
-    ``text_count`` texts were compared.
+    ``text_count`` texts were compared. ``read_from`` is the first entry that was read; ``sealed_tree`` the tree over
+    the first ``sealed_size``.
     """
 
     origin: str
@@ -49,14 +54,16 @@ class LedgerReport:
     unanchored_from: int | None
     sealed_size: int
     text_count: int
+    sealed_tree: CompactRange | None = None
+    read_from: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a verification compares with: trust roots, anchored checkpoints (None: not compared), range of seqs.
 
-    ``is_fast``: the engine computes the leaf hashes.
-    ``times`` says how far times may be apart.
+    ``is_fast``: the engine computes the leaf hashes. ``remembered`` is what an earlier run established; with
+    ``is_incremental`` only what came after it is read. ``times`` says how far times may be apart.
     """
 
     trust: Trust
@@ -65,6 +72,8 @@ class Asked:
     seq_to: int | None = None
     is_fast: bool = False
     times: TimeRules = field(default_factory=TimeRules)
+    remembered: Verified | None = None
+    is_incremental: bool = False
 
 
 class LedgerRun:
@@ -79,6 +88,8 @@ class LedgerRun:
         self._attestations: dict[Attestation, None] = {}
         self._history = self._follow_keys()
         self._keys = self._history.keys
+        self._expiries: list[tuple[int, Expiry]] = []
+        self._retention_seals: list[Seal] = []
         self._anchored_size = max((_claimed_size(anchored) for anchored in asked.anchored or ()), default=0)
 
     def verify(self, elsewhere: frozenset[int], *, is_expected: bool, progress: Callable[[int], None]) -> LedgerReport:
@@ -86,9 +97,16 @@ class LedgerRun:
 
         ``is_expected`` says that this ledger must be there. ``progress`` hears how many rows and texts are done.
         """
+        self._expiries, self._retention_seals = read_expiries(
+            self._reader.statements(self._origin, self._extent.size, EventType.RETENTION, AUDIT_RETENTION_STATEMENT),
+            self._keys,
+            self._findings,
+        )
         start, end = self._range()
         roots = self._check_rows(start, end, elsewhere, progress)
-        if start and self._findings.has(Code.CHAIN_REBUILT):
+        if start and (
+            self._findings.has(Code.CHAIN_REBUILT) or (self._asked.is_incremental and self._findings.altered())
+        ):
             # Something before the range may be to blame: only a run from entry 0 can name it.
             start = 0
             roots = self._check_rows(start, end, elsewhere, progress)
@@ -106,16 +124,46 @@ class LedgerRun:
     def _range(self) -> tuple[int, int]:
         """Widen the asked range to whole tiles, and on to the next signed root: only that can confirm it."""
         size = self._extent.size
+        known = self._asked.remembered
+        if self._asked.is_incremental and known is not None and 0 < known.size <= size:
+            start = (known.size - 1) // TILE_WIDTH * TILE_WIDTH  # at least one entry, so that its root is met
+            if self._continues(start):
+                return start, size
         start = min(self._asked.seq_from, size)
         start -= start % TILE_WIDTH
         if self._asked.seq_to is None:
             return start, size
-        wanted = self._asked.seq_to + 1
+        end = self._next_signed(self._asked.seq_to + 1)
+        expired = ExpiredEntries(self._expiries, Findings(self._origin))
+        # Of the last tile, if it is not a full one there, nobody has the hashes of what expired.
+        while end < size and (rest := end % TILE_WIDTH) and expired.within(end - rest, end):
+            end = self._next_signed(end - rest + TILE_WIDTH)
+        return start, end
+
+    def _continues(self, start: int) -> bool:
+        """Tell whether the tiles before ``start`` agree; if not, everything is read, and what was altered is named.
+
+        Whether they are those of the entries verified before is shown by the root that is remembered.
+        """
+        if not start:
+            return True
+        try:
+            tree, _ = self._tree_before(start)
+            before = self._tree_before(start - TILE_WIDTH)[0] if start > TILE_WIDTH else CompactRange()
+            tile = self._reader.tile(self._origin, 0, start // TILE_WIDTH - 1)
+        except VerificationError:
+            return False
+        # The next entry links to the last hash of this tile: it must be the tile that the tree is over.
+        before.append_subtree(tree_root(split_hashes(tile)), TILE_HEIGHT)
+        return before.hashes == tree.hashes
+
+    def _next_signed(self, wanted: int) -> int:
+        """The smallest signed size that covers ``wanted`` entries; all entries where there is none."""
         covering = [
             claimed for anchored in self._asked.anchored or () if (claimed := _claimed_size(anchored)) >= wanted
         ]
         stored = self._reader.next_checkpoint_size(self._origin, wanted)
-        return start, min([*covering, *([stored] if stored else [])], default=size)
+        return min([*covering, *([stored] if stored else [])], default=self._extent.size)
 
     def _check_rows(
         self, start: int, end: int, elsewhere: frozenset[int], progress: Callable[[int], None]
@@ -131,8 +179,22 @@ class LedgerRun:
         is_whole = self._asked.seq_to is None
         tiles_end = self._extent.tile_size if is_whole else end
         tiles = reader.tiles(origin, start // TILE_WIDTH, tiles_end // TILE_WIDTH)
+        known = self._asked.remembered
+        remembered = (
+            [
+                Seal(
+                    known.size,
+                    bytes.fromhex(known.root_hash),
+                    "what this verifier saw before",
+                    anchored=False,
+                    remembered=True,
+                )
+            ]
+            if known is not None
+            else []
+        )
         # Of a whole ledger also what reaches beyond the rows is compared: that is how a cut tail shows.
-        seals = self._seals(start, _MAX_SIZE if is_whole else end)
+        seals = self._seals(start, _MAX_SIZE if is_whole else end, [*self._retention_seals, *remembered])
         last = min(end, self._extent.size)
         is_fast = self._asked.is_fast
         blocks = reader.digests(origin, start, last) if is_fast else reader.rows(origin, start, last)
@@ -145,10 +207,14 @@ class LedgerRun:
             tiled_size=min(self._extent.checkpoint_size, end),
             elsewhere=elsewhere,
             load_rows=(lambda first, end: reader.loaded_rows(origin, first, min(end, last))) if is_fast else None,
+            expired=ExpiredEntries(self._expiries, self._findings),
+            end=last,
         )
         first = start
         with closing(tiles), closing(seals), closing(blocks):
             verifier = LedgerVerifier(self._findings, evidence, tree, prev_leaf)
+            if start and known is not None:
+                verifier.roots.anchored_size = known.anchored_size
             verifier.run(blocks, lambda size: progress(size - first))
         return verifier.roots
 
@@ -161,11 +227,11 @@ class LedgerRun:
         tree = CompactRange.from_subtrees(start, tile_subtrees(start, tile, []))
         return tree, tile(0, start // TILE_WIDTH - 1)[-HASH_SIZE:]
 
-    def _seals(self, smallest: int, largest: int) -> Generator[Seal, None, None]:
+    def _seals(self, smallest: int, largest: int, others: Sequence[Seal] = ()) -> Generator[Seal, None, None]:
         """Yield what was validly signed for these sizes, by size; what is not valid becomes a finding."""
         if not self._keys:
             return  # Then nothing signed can be judged: ``_conclude`` says so.
-        anchored = []
+        anchored = [seal for seal in others if smallest <= seal.size <= largest]
         for each in self._asked.anchored or ():
             seal = self._open(each.note, f"anchor {each.source}", anchored=True)
             if seal is not None and each.attested_unix_nano is not None:
@@ -256,7 +322,8 @@ class LedgerRun:
 
     def _report_empty(self, *, is_expected: bool) -> None:
         extent, findings = self._extent, self._findings
-        claimed = max(extent.checkpoint_size, extent.tile_size, self._anchored_size)
+        seen = self._asked.remembered.size if self._asked.remembered else 0
+        claimed = max(extent.checkpoint_size, extent.tile_size, self._anchored_size, seen)
         if (claimed or is_expected) and not findings.has(Code.LEDGER_EMPTIED):
             was = f"it once held {claimed}" if claimed else "the data folder was made for it"
             findings.add(Code.LEDGER_EMPTIED, f"no entry is left, but {was}")
@@ -285,6 +352,8 @@ class LedgerRun:
             unanchored_from=unanchored_from,
             sealed_size=roots.sealed_size,
             text_count=text_count,
+            sealed_tree=roots.sealed_tree,
+            read_from=start,
         )
 
     def _why_nothing(self, roots: RootChecker) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from otel_audit.anchors import AnchorReading
@@ -20,6 +20,7 @@ from otel_audit.ledger.trust import Trust
 from otel_audit.model import Finding
 from otel_audit.reports._content_check import check_contents
 from otel_audit.reports._ledger_run import Asked, LedgerReport, LedgerRun, Status
+from otel_audit.reports.verifier_state import Verified
 from otel_audit.semconv import AUDIT_ERASURE_STATEMENT
 from otel_audit.store.database import Database
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
@@ -46,6 +47,12 @@ class Report:
     anchors_compared: bool
     mode: Mode = "recomputed"
 
+    def with_findings(self, more: Sequence[Finding]) -> Report:
+        """The same report with findings about what it was compared with."""
+        if not more:
+            return self
+        return replace(self, status=_overall(self.ledgers, more), findings=(*self.findings, *more))
+
     def to_json(self) -> dict[str, Any]:
         """Return what ``otel-audit verify --json`` prints; a root hash is hex, or None when it can't be known."""
         return {
@@ -58,6 +65,7 @@ class Report:
                     "root_hash": ledger.root_hash.hex() if ledger.root_hash is not None else None,
                     "last_checkpoint": ledger.last_checkpoint,
                     "unanchored_from": ledger.unanchored_from,
+                    "read_from": ledger.read_from,
                 }
                 for ledger in self.ledgers
             ],
@@ -85,6 +93,8 @@ def verify_database(
     progress: Progress | None = None,
     mode: Mode = "recomputed",
     times: TimeRules | None = None,
+    remembered: Mapping[str, Verified] | None = None,
+    incremental: bool = False,
 ) -> Report:
     """Verify every ledger of a database, also while a writer goes on.
 
@@ -94,6 +104,9 @@ def verify_database(
     (both included) restrict the check to a range of every ledger. ``times`` says how far times may be apart.
 
     In ``mode`` engine the store's engine computes the leaf hashes, which is faster, and believes the engine.
+
+    ``remembered`` is what an earlier run established, by origin: it is compared like an anchor. With ``incremental``
+    of such a ledger only the entries after that are read, and their texts: see docs/how-to/verify.md.
 
     Entries that are appended after the start are not looked at. Raises StoreError when the store doesn't answer.
     """
@@ -106,6 +119,7 @@ def verify_database(
     known |= {extent.origin for extent in extents.values() if extent.checkpoint_size or extent.tile_size}
     elsewhere, explained = _find_strays(reader, [each for each in extents.values() if each.origin not in known], known)
 
+    known_before = remembered or {}
     ledgers: list[LedgerReport] = []
     findings: list[Finding] = []
     total = sum(extent.row_count + extent.text_count for extent in extents.values())
@@ -116,7 +130,7 @@ def verify_database(
             progress(min(before + done, total), total)
 
     tell(0)
-    for origin in sorted({*extents, *expected, *anchored} - explained):
+    for origin in sorted({*extents, *expected, *anchored, *known_before} - explained):
         extent = extents.get(origin, Extent(origin))
         found = Findings(origin)
         for seq, stored_under in elsewhere.get(origin, {}).items():
@@ -130,6 +144,8 @@ def verify_database(
             seq_to,
             mode == "engine",
             times or TimeRules(),
+            known_before.get(origin),
+            incremental,
         )
         run = LedgerRun(reader, extent, asked, found)
         ledgers.append(run.verify(frozenset(elsewhere.get(origin, ())), is_expected=origin in expected, progress=tell))
@@ -181,6 +197,7 @@ def format_report(report: Report) -> str:
         lines += [
             f"Ledger {ledger.origin}: {ledger.status.upper()}",
             f"  entries            {ledger.size:,}",
+            *([f"  read again from     entry {ledger.read_from:,} on; not before"] if ledger.read_from else []),
             f"  under a signature  {ledger.sealed_size:,}",
             f"  under an anchor    {anchored:,}" if report.anchors_compared else "  under an anchor    not compared",
             f"  texts compared     {ledger.text_count:,}",

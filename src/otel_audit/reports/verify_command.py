@@ -12,7 +12,7 @@ from typing import Final
 
 import click
 
-from otel_audit.anchors import join_readings
+from otel_audit.anchors import AnchorReading, join_readings
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.witness import read_witnessed
 from otel_audit.errors import ConfigError
@@ -20,7 +20,9 @@ from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.quorum import witness_keys
 from otel_audit.ledger.times import NANOS, TimeRules
 from otel_audit.ledger.trust import Trust, join_trust, parse_trust
-from otel_audit.reports.verification import Progress, format_report, verify_database
+from otel_audit.reports.verification import LedgerReport, Progress, Report, format_report, verify_database
+from otel_audit.reports.verifier_state import Verified, VerifierState, default_state_path
+from otel_audit.reports.watch import watch_ledgers
 from otel_audit.store.database import open_for_reading
 from otel_audit.store.folder import DataFolder
 
@@ -69,6 +71,16 @@ _BAR_STEPS: Final = 1000
 @click.option("--from", "seq_from", type=click.IntRange(0), help="First entry to check.")
 @click.option("--to", "seq_to", type=click.IntRange(0), help="Last entry to check.")
 @click.option("--fast", is_flag=True, help="Have the engine compute the hashes: quicker, and believes the engine.")
+@click.option("--incremental", is_flag=True, help="Read only what came after the last run that found nothing wrong.")
+@click.option(
+    "--state",
+    "state_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that this verifier remembers in, signed with its own key.  [default: ~/.local/state/otel-audit/...]",
+)
+@click.option("--watch", is_flag=True, help="Verify again and again, a line a round; exit with 1 at the first alarm.")
+@click.option("--every", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds between rounds.")
+@click.option("--keep-going", is_flag=True, help="Let --watch go on after an alarm.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def verify(
     *,
@@ -83,42 +95,90 @@ def verify(
     seq_from: int | None,
     seq_to: int | None,
     fast: bool,
+    incremental: bool,
+    state_file: Path | None,
+    watch: bool,
+    every: float,
+    keep_going: bool,
     as_json: bool,
 ) -> None:
     """Recompute everything and say whether anything was altered. Works while `up` runs.
 
     Exit code 0: nothing was. 1: something was, or nothing could be proved. 2: it could not be checked.
     """
+    if (incremental or watch or state_file) and (seq_from is not None or seq_to is not None):
+        raise ConfigError("--from and --to choose the range themselves: leave out --incremental, --watch and --state")
     folder = DataFolder(data) if data else None
-    folders = [] if no_anchors else [FileAnchor(path) for path in anchor_dirs or ([folder.anchors] if folder else [])]
+    state = _state(state_file, folder, url) if state_file or incremental or watch else None
+
+    def check(*, is_first: bool = True) -> Report:
+        remembered, wrong = state.load() if state else ({}, [])
+        trust, anchors = _read_evidence(anchor_dirs, folder, trust_file, is_left_out=no_anchors)
+        hidden = as_json or watch or not sys.stderr.isatty()
+        with open_for_reading(data, url) as database, _progress(hidden=hidden) as progress:
+            report = verify_database(
+                database,
+                trust=trust,
+                anchors=anchors,
+                expected=[folder.identity().origin] if folder else [],
+                seq_from=seq_from,
+                seq_to=seq_to,
+                progress=progress,
+                mode="engine" if fast else "recomputed",
+                times=TimeRules(
+                    round(time_tolerance * NANOS), _nanos(max_delay), _nanos(max_age), now_unix_nano=time.time_ns()
+                ),
+                remembered=remembered,
+                incremental=incremental or not is_first,
+            ).with_findings(wrong)
+        # What the engine computed, or a part alone, is nothing to build on.
+        if state is not None and report.status == "ok" and not fast:
+            trees = {each.origin: each for each in report.ledgers if each.sealed_tree is not None}
+            state.save({**remembered, **{origin: _remember(each) for origin, each in trees.items()}})
+        return report
+
+    if watch:
+        watch_ledgers(check, every=every, is_kept_going=keep_going, tell=click.echo)
+        raise click.exceptions.Exit(1)
+    report = check()
+    click.echo(json.dumps(report.to_json(), indent=2) if as_json else format_report(report), nl=as_json)
+    raise click.exceptions.Exit(_EXIT_CODES[report.status])
+
+
+def _state(state_file: Path | None, folder: DataFolder | None, url: str | None) -> VerifierState:
+    path = state_file or default_state_path(folder.identity().origin if folder else str(url))
+    if folder is not None and path.resolve().is_relative_to(folder.path.resolve()):
+        raise ConfigError(
+            f"--state {path}: lies in the data folder, where whoever alters the ledger could alter it too"
+        )
+    return VerifierState(path)
+
+
+def _remember(ledger: LedgerReport) -> Verified:
+    assert ledger.sealed_tree is not None  # noqa: S101 - the caller chose those that have one
+    anchored = ledger.size if ledger.unanchored_from is None else ledger.unanchored_from
+    return Verified.of(ledger.origin, ledger.sealed_tree, anchored)
+
+
+def _read_evidence(
+    anchor_dirs: tuple[Path, ...], folder: DataFolder | None, trust_file: Path | None, *, is_left_out: bool
+) -> tuple[Trust, AnchorReading | None]:
+    """What to believe, and what the anchors hold (None: they are left out)."""
+    default = [folder.anchors] if folder else []
+    folders = [] if is_left_out else [FileAnchor(path) for path in anchor_dirs or default]
     missing = [str(anchor.folder) for anchor in folders if not anchor.folder.is_dir()]
     if missing and anchor_dirs:
         raise ConfigError(f"{missing[0]}: there is no such anchor folder. Check --anchor-dir")
     trust = _trusted(trust_file, folders, folder)
+    if is_left_out:
+        return trust, None
     # What witnesses cosigned is read last: then it is not older than the checkpoints that it must cover.
-    anchors = join_readings(
+    return trust, join_readings(
         [
             *(anchor.read_all() for anchor in folders),
             *(read_witnessed(anchor.folder, witness_keys(trust)) for anchor in folders),
         ]
     )
-    expected = [folder.identity().origin] if folder else []
-    with open_for_reading(data, url) as database, _progress(hidden=as_json or not sys.stderr.isatty()) as progress:
-        report = verify_database(
-            database,
-            trust=trust,
-            anchors=None if no_anchors else anchors,
-            expected=expected,
-            seq_from=seq_from,
-            seq_to=seq_to,
-            progress=progress,
-            mode="engine" if fast else "recomputed",
-            times=TimeRules(
-                round(time_tolerance * NANOS), _nanos(max_delay), _nanos(max_age), now_unix_nano=time.time_ns()
-            ),
-        )
-    click.echo(json.dumps(report.to_json(), indent=2) if as_json else format_report(report), nl=as_json)
-    raise click.exceptions.Exit(_EXIT_CODES[report.status])
 
 
 def _trusted(trust_file: Path | None, anchors: list[FileAnchor], folder: DataFolder | None) -> Trust:

@@ -10,7 +10,7 @@ from otel_audit.store.embedded import is_locked, locked_error, open_embedded
 from otel_audit.store.folder import DataFolder
 from otel_audit.store.server import open_server
 
-__all__ = ["DATABASE_NAME", "Database", "Role", "open_embedded", "open_for_reading", "open_server"]
+__all__ = ["DATABASE_NAME", "Database", "Role", "is_locked", "open_embedded", "open_for_reading", "open_server"]
 
 
 def open_for_reading(data: Path | None, url: str | None) -> Database:

@@ -196,6 +196,11 @@ class EvidenceReader:
             for (seq,) in self._records("verify_sealed", _ROW_BLOCK, origin=origin, first=start, last=end - 1):
                 yield seq
 
+    def statements(self, origin: str, size: int, event_type: str, attribute: str) -> list[tuple[int, str]]:
+        """Return (seq, signed note) of the entries of a type that carry one, among the first ``size``."""
+        rows = self._rows("verify_statements", origin=origin, size=size, event_type=event_type, attribute=attribute)
+        return [(seq, _text(note)) for seq, note in rows]
+
     def column_values(self, origin: str) -> dict[str, list[bytes]]:
         """Return up to 200 values of each column that has few, by column name."""
         rows = self._rows("verify_column_values", origin=origin)

@@ -16,6 +16,7 @@ from otel_audit.ledger.schema import STORED_COLUMNS
 from otel_audit.ledger.tiles import Tile
 from otel_audit.semconv import AUDIT_KEY_ROTATION_STATEMENT
 from otel_audit.store.database import Database
+from otel_audit.store.retention import RetentionStore
 from otel_audit.store.sql_text import sql
 
 _BYTES: Final = {"String": "bytes", "FixedString": "bytes"}
@@ -36,7 +37,7 @@ _COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where a ledger ends: its size, and the hash that the next entry links to."""
+    """Where a ledger ends: its size (the newest seq + 1: older entries may have expired), and its last hash."""
 
     size: int
     last_hash: bytes
@@ -100,12 +101,19 @@ class LedgerWriter:
         row_count, newest_seq, newest_hash = self._rows("writer_head")[0]
         if row_count == 0:
             return Head(0, genesis_hash(self.origin))
-        if row_count != newest_seq + 1:
+        if row_count != newest_seq + 1 and row_count + self._expired_count() != newest_seq + 1:
             raise LedgerConflict(
                 f"ledger {self.origin} has {row_count} rows but its newest entry is {newest_seq}: "
                 "entries are missing or there twice; run otel-audit verify"
             )
-        return Head(row_count, bytes(newest_hash))
+        return Head(newest_seq + 1, bytes(newest_hash))
+
+    def _expired_count(self) -> int:
+        """How many entries retention statements explain: those of partitions that are gone. ``verify`` proves them."""
+        store = RetentionStore(self._database, self.origin)
+        there = {(each.retention_class, each.month) for each in store.partitions()}
+        stated = [expiry for _, expiry in store.expiries()]
+        return sum(each.count for each in stated if (each.retention_class, each.month) not in there)
 
     def newest_recorded(self) -> int:
         """The latest ``recorded_at`` in the ledger, in nanoseconds since 1970; 0 when it has no entry."""
