@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ from otel_audit.errors import ConfigError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.encoding import leaf_hash
 from otel_audit.ledger.merkle import consistency_proof, inclusion_proof
-from otel_audit.ledger.tiles import TILE_WIDTH, tile_subtrees
+from otel_audit.ledger.tiles import TILE_WIDTH
 from otel_audit.model import EventType, Filter
 from otel_audit.reports.bundle.verify_bundle import decode
 from otel_audit.store.database import Database
@@ -22,8 +21,6 @@ from otel_audit.store.reader import Reader
 Key = tuple[str, int]
 
 _AT_ONCE: Final = 2048  # entries in memory; also what fits into a query's list of seqs
-_TILES_KEPT: Final = 512  # 4 MB
-_SUBTREES_KEPT: Final = 65_536  # 2 MB of hashes
 # Entries that say why something is missing, or which key followed: whoever checks a bundle needs them.
 _EXPLAINING: Final = (EventType.ERASURE, EventType.RETENTION, EventType.KEY_ROTATION)
 
@@ -54,14 +51,12 @@ class LedgerEvidence:
     def __init__(self, reader: EvidenceReader, origin: str, note: str) -> None:
         self.origin, self.note = origin, note
         self.checkpoint = read_checkpoint(note)
-        self._reader = reader
-        tile = lru_cache(_TILES_KEPT)(lambda level, index: reader.tile(origin, level, index))
         size = self.checkpoint.size
         tail_start = size - size % TILE_WIDTH
         tail = [leaf_hash(row.encoding) for block in reader.rows(origin, tail_start, size) for row in block.rows()]
         if len(tail) != size - tail_start:
             raise ConfigError(f"{origin}: entries are missing below checkpoint {size}; run: otel-audit verify")
-        self._subtree = lru_cache(_SUBTREES_KEPT)(tile_subtrees(size, tile, tail))
+        self._subtree = reader.subtrees(origin, size, tail)
 
     def inclusion(self, seq: int) -> list[bytes]:
         """Return the hashes that lead from an entry to the checkpoint's root."""
