@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import getpass
 import shlex
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import otel_audit
 from otel_audit.anchors import AnchorReading
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.errors import ConfigError, StoreUnavailable
 from otel_audit.ledger.note import VerifierKey
-from otel_audit.model import Finding
+from otel_audit.model import Filter, Finding
+from otel_audit.reports.bundle.evidence import Collector
+from otel_audit.reports.bundle.writer import Made, Making, write_bundle
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
 from otel_audit.store.database import Database, open_for_reading
 from otel_audit.store.embedded import is_locked
@@ -116,6 +120,22 @@ def anchored() -> AnchorReading | None:
     """What the anchor folder holds; None when there is no such folder here."""
     anchor = _anchor()
     return anchor.read_all() if anchor else None
+
+
+def bundle(where: Filter, purpose: str) -> tuple[IO[bytes], Made]:
+    """Make the evidence bundle of a filter in a file without a name, and return it at its start."""
+    folder = _folder() if _settings.data else None
+    reading = anchored()
+    collector = Collector(database(), where, reading.checkpoints if reading else ())
+    making = Making(now_unix_nano(), viewer(), purpose, version("otel-audit"))
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever sends it closes it
+    try:
+        made = write_bundle(file, collector, making, signer=folder.signer() if folder else None)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file, made
 
 
 def anchor_place() -> str:

@@ -35,6 +35,11 @@ def export_url(file_format: str, where: Filter, *, rows: int, why: str) -> str:
     return f"/export/events.{file_format}?" + urlencode([*filter_query(where), ("rows", rows), ("why", why)])
 
 
+def bundle_url(where: Filter, *, why: str) -> str:
+    """Where the evidence bundle of a filter is downloaded; ``why`` is the stated purpose."""
+    return "/export/evidence.zip?" + urlencode([*filter_query(where), ("why", why)])
+
+
 def filter_query(where: Filter) -> list[tuple[str, str]]:
     """A filter as query parameters; ``parse_filter`` reads them back to the same filter."""
     pairs: list[tuple[str, str]] = []
