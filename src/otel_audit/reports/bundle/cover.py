@@ -61,10 +61,10 @@ pre,code{background:none;border:0}pre{border:1px solid #ccc}@page{margin:20mm}}
 def cover_page(facts: Facts, ledgers: Sequence[dict[str, Any]]) -> str:
     """Return index.html: one page without scripts or anything from elsewhere."""
     rows = [
-        ("Made", f"{facts.made_at} by {facts.made_by}"),
+        ("Made", f"{_plain(facts.made_at)} by {facts.made_by}"),
         ("Purpose", facts.purpose or "not stated"),
-        *((f"Asked for: {name}", value) for name, value in facts.asked),
-        ("Covers", f"{facts.first_at} to {facts.last_at}"),
+        *((f"Asked for: {name.replace('_', ' ')}", value) for name, value in facts.asked),
+        ("Covers", f"{_plain(facts.first_at)} to {_plain(facts.last_at)}"),
         ("Entries", f"{facts.entries:,} that match, and {facts.related:,} that explain them"),
         ("Texts", f"{facts.texts:,}" + (f"; {facts.erased:,} are gone" if facts.erased else "")),
     ]
@@ -140,3 +140,8 @@ and the entry's encoding. A timestamp of an anchor (anchors/*/*.evidence) is che
 
 def _list(items: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+
+
+def _plain(instant: str) -> str:
+    """Shorten an ISO 8601 time in UTC to the second, for people."""
+    return f"{instant[:10]} {instant[11:19]} UTC"
