@@ -9,12 +9,14 @@ from __future__ import annotations
 import getpass
 import os
 import shlex
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import otel_audit
 from otel_audit.anchors import AnchorReading, join_readings
@@ -23,7 +25,9 @@ from otel_audit.anchors.witness import WitnessState, read_witnessed, witness_sta
 from otel_audit.errors import ConfigError, StoreUnavailable
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.trust import Trust
-from otel_audit.model import Finding
+from otel_audit.model import Filter, Finding
+from otel_audit.reports.bundle.evidence import Collector
+from otel_audit.reports.bundle.writer import Made, Making, write_bundle
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
 from otel_audit.store.analytics import Analytics
 from otel_audit.store.database import Database, open_for_reading
@@ -140,6 +144,22 @@ def witnesses() -> list[WitnessState]:
     """How it stands with each witness of the ledgers in the anchor folder."""
     anchor = _anchor()
     return witness_states(anchor.folder) if anchor else []
+
+
+def bundle(where: Filter, purpose: str) -> tuple[IO[bytes], Made]:
+    """Make the evidence bundle of a filter in a file without a name, and return it at its start."""
+    folder = _folder() if _settings.data else None
+    reading = anchored()
+    collector = Collector(database(), where, reading.checkpoints if reading else ())
+    making = Making(now_unix_nano(), viewer(), purpose, version("otel-audit"))
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever sends it closes it
+    try:
+        made = write_bundle(file, collector, making, signer=folder.signer() if folder else None)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file, made
 
 
 def anchor_place() -> str:

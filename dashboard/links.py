@@ -50,6 +50,11 @@ def figures_url(page: str, where: Filter, *, rows: int, why: str, zone: str) -> 
     )
 
 
+def bundle_url(where: Filter, *, why: str) -> str:
+    """Where the evidence bundle of a filter is downloaded; ``why`` is the stated purpose."""
+    return "/export/evidence.zip?" + urlencode([*filter_query(where), ("why", why)])
+
+
 def filter_query(where: Filter) -> list[tuple[str, str]]:
     """A filter as query parameters; ``parse_filter`` reads them back to the same filter."""
     pairs: list[tuple[str, str]] = []

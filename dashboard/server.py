@@ -44,6 +44,7 @@ _MEDIA_TYPES: Final = {
     Format.PARQUET: "application/vnd.apache.parquet",
 }
 _INLINE_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_PIECE_BYTES: Final = 1 << 18
 _MAX_WHY: Final = 2000  # characters of a stated purpose
 _MAX_HEADER: Final = 4000  # characters of the filter in a header; the file itself has all of it
 
@@ -193,6 +194,33 @@ def _record(target_type: str, target: str, where: Filter, why: str, rows: int) -
     )
 
 
+async def bundle(request: Request) -> Response:
+    """Send the evidence bundle of the filter in the URL, after recording who takes it, and why."""
+    if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        return PlainTextResponse("Bundles start on the dashboard's own pages.", 403)
+    why = request.query_params.get("why", "").strip()
+    if not why or len(why) > _MAX_WHY:
+        return PlainTextResponse(f"Say why you take it, in at most {_MAX_WHY} characters (why=...).", 400)
+    try:
+        where = links.parse_filter(request.query_params.multi_items(), ignored=("rows", "why"))
+        file, made = await run_in_threadpool(deps.bundle, where, why)
+    except MalformedInput as exc:
+        return PlainTextResponse(str(exc), 400)
+    except ConfigError as exc:  # nothing of it is under a checkpoint yet
+        return PlainTextResponse(str(exc), 409)
+    except AuditError as exc:
+        return PlainTextResponse(f"The store is not reachable, your data is safe. {exc}", 503)
+    await run_in_threadpool(_record, "bundle", where.task_id or "evidence.zip", where, why, made.entries)
+
+    def body() -> Iterator[bytes]:
+        with file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+
+    headers = {"Content-Disposition": 'attachment; filename="evidence.zip"', "Cache-Control": "no-store"}
+    return StreamingResponse(body(), media_type="application/zip", headers=headers)
+
+
 def build_app(hosts: Sequence[str] = (_LOOPBACK, "localhost")) -> st.App:
     """The dashboard as an ASGI app that answers to these host names. Call ``deps.configure`` first."""
     index = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
@@ -200,6 +228,7 @@ def build_app(hosts: Sequence[str] = (_LOOPBACK, "localhost")) -> st.App:
         Route("/healthz", healthz),
         Route("/export/events.{file_format}", export),
         Route("/export/figures/{page}.csv", export_figures),
+        Route("/export/evidence.zip", bundle, methods=["GET"]),
     ]
     middleware = [
         Middleware(SecurityHeaders, policy=content_security_policy(index)),

@@ -80,6 +80,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "UNANCHORED_TAIL": "The newest entries are not covered by an anchor yet. This is normal for some seconds.",
     "ANCHOR_DAMAGED": "A record in the anchor folder can not be read.",
     "NOTHING_VERIFIED": "There was nothing that could be verified.",
+    "FILE_MODIFIED": "A file of the bundle is not the one that was put into it.",
+    "FILE_MISSING": "A file of the bundle is gone.",
+    "FILE_ADDED": "There is a file in the bundle that does not belong to it.",
+    "MANIFEST_UNSIGNED": "Nobody signed for the bundle being whole.",
 }
 
 

@@ -94,6 +94,13 @@ def _export(task_id: str) -> None:
     for name, (label, use) in links.FORMATS.items():
         url = links.export_url(name, where, rows=events, why=why)
         st.link_button(f"{label}, {use}", url, disabled=not why, width="stretch", key=f"task_{name}")
+    st.link_button(
+        "Evidence bundle, with proofs to hand over",
+        links.bundle_url(where, why=why),
+        disabled=not why,
+        width="stretch",
+        key="task_bundle",
+    )
     st.caption("The reason is recorded in the ledger with the export.")
 
 

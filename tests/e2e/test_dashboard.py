@@ -4,7 +4,10 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 import time
+import zipfile
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,7 +19,7 @@ from otel_audit.model import Filter
 from otel_audit.store.database import open_for_reading
 from otel_audit.store.reader import Reader
 from tests.e2e import browsing, sample
-from tests.integration.running import running
+from tests.integration.running import run, running
 
 pytestmark = [
     pytest.mark.browser,
@@ -304,3 +307,29 @@ def answers(page, url):
         return page.request.get(url).ok
     except (Error, StoreError):
         return False
+
+
+def test_an_evidence_bundle_is_downloaded_and_checks(page, up, tmp_path):
+    """The task page gives an evidence bundle that the program in it finds in order, and that is recorded."""
+    task = up.tasks[5]
+    run("checkpoint", "--data", str(up.data))
+    go(page, f"{up.url}/task?id={task}")
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("textbox", name="Why are you exporting?").fill("complaint 77")
+    page.keyboard.press("Enter")
+    link = page.get_by_role("link", name="Evidence bundle")
+    expect(link).to_have_attribute("href", re.compile("why=complaint"))
+    address = up.url + link.get_attribute("href")
+    answer = page.request.get(address)
+    assert answer.status == 200, answer.text()
+    path = tmp_path / "evidence.zip"
+    path.write_bytes(answer.body())
+    with zipfile.ZipFile(path) as bundle:
+        bundle.extract("verify_bundle.py", tmp_path)
+    trust = up.data.parent / f"{up.data.name}-anchors" / "trust.json"
+    command = [sys.executable, str(tmp_path / "verify_bundle.py"), str(path), "--trust", str(trust)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    where = Filter(task_id=task, event_type=("access",))
+    wait_for(lambda: up.reader.count(where).events, "the access is recorded")
+    assert page.request.get(address.replace("why=complaint", "was=")).status == 400

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from otel_audit.errors import ConfigError
 from otel_audit.model import Filter
 from otel_audit.reports._times import parse_instant
-from otel_audit.store.database import open_for_reading
+from otel_audit.store.database import Database, open_for_reading
 from otel_audit.store.reader import Reader
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -86,7 +86,7 @@ def filter_from(options: dict[str, Any]) -> Filter:
 
 
 @contextmanager
-def open_reader(data: Path | None, url: str | None) -> Iterator[Reader]:
+def open_store(data: Path | None, url: str | None) -> Iterator[Database]:
     """Open the store that ``--data`` or ``--url`` names.
 
     What was typed beats what the environment or the settings file says. Raises ConfigError when
@@ -98,6 +98,13 @@ def open_reader(data: Path | None, url: str | None) -> Iterator[Reader]:
         if typed["data"] != typed["url"]:
             data, url = (data, None) if typed["data"] else (None, url)
     with open_for_reading(data, url) as database:
+        yield database
+
+
+@contextmanager
+def open_reader(data: Path | None, url: str | None) -> Iterator[Reader]:
+    """Open the store as ``open_store`` does, and read from it."""
+    with open_store(data, url) as database:
         yield Reader(database)
 
 

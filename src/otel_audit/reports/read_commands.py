@@ -127,7 +127,7 @@ def export(
         raise ConfigError("--bom is for --format csv")
     where = filter_from(filters)
     gc.set_threshold(_GC_THRESHOLD)
-    with open_reader(data, url) as reader, _output(out) as file:
+    with open_reader(data, url) as reader, whole_file(out) as file:
         blocks = reader.stream(where, with_content=not no_content, limit=limit, payload=kind != Format.CSV)
         match Format(kind):
             case Format.CSV:
@@ -141,7 +141,7 @@ def export(
 
 
 @contextlib.contextmanager
-def _output(out: Path) -> Iterator[BinaryIO]:
+def whole_file(out: Path) -> Iterator[BinaryIO]:
     """The file to write to. It gets its name when it is whole: before, it is a hidden file beside it."""
     if _is_stdout(out):
         yield sys.stdout.buffer

@@ -10,14 +10,16 @@ import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from otel_audit.errors import MalformedInput, VerificationError
 from otel_audit.ledger.diagnosis import split_encoding
 from otel_audit.ledger.encoding import varint
 from otel_audit.ledger.keys import Rotation
+from otel_audit.ledger.merkle import SubtreeGetter
 from otel_audit.ledger.schema import COLUMNS, Column, ColumnType
-from otel_audit.ledger.tiles import TILE_WIDTH
+from otel_audit.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, tile_subtrees
 from otel_audit.ledger.verify import RowBlock
 from otel_audit.semconv import AUDIT_KEY_ROTATION_STATEMENT
 from otel_audit.store.database import Database
@@ -32,6 +34,8 @@ _TEXT_BLOCK: Final = {"max_block_size": 256, "preferred_block_size_bytes": 1 << 
 _TABLE: Final = re.compile(r"^FROM (\w+)", re.MULTILINE)
 _NAME_COLUMNS: Final = [each.name for each in COLUMNS if each.type is ColumnType.NAME and each.name != "origin"]
 _NEAR: Final = 128  # rows whose values are candidates for an altered one among them
+_TILES_KEPT: Final = 512  # 4 MB
+_SUBTREES_KEPT: Final = 65_536  # 2 MB of hashes
 _PICKED_AT_ONCE: Final = 2048  # seqs of a query: they travel in the request's URL, which servers limit
 
 
@@ -151,6 +155,30 @@ class EvidenceReader:
                 f"{origin}: tile {index} of level {level} is stored {len(versions)} times, expected once"
             )
         return versions[0]
+
+    def subtrees(self, origin: str, size: int, tail_leaves: Sequence[bytes]) -> SubtreeGetter:
+        """Return a getter of perfect subtrees of the tree of ``size``, for proofs, which remembers what it read.
+
+        ``tail_leaves`` are the leaf hashes from ``size - size % 256`` on. The at most 255 tiles a level that are not
+        in a full tile of the level above are needed for every proof, and read at once.
+        """
+        edges: dict[int, dict[int, bytes]] = {}
+
+        @lru_cache(_TILES_KEPT)
+        def tile(level: int, index: int) -> bytes:
+            count = size >> (TILE_HEIGHT * (level + 1))  # full tiles of this level
+            first = count - count % TILE_WIDTH
+            if index < first:
+                return self.tile(origin, level, index)
+            if level not in edges:
+                rows = self._rows("verify_level_tiles", origin=origin, level=level, first=first, end=count)
+                edges[level] = {int(row[0]): row[1] for row in rows}
+                if len(set(map(tuple, rows))) != len(edges[level]):  # stored in several versions
+                    edges[level].clear()
+            found = edges[level].get(index)
+            return self.tile(origin, level, index) if found is None else found  # which says what is wrong with it
+
+        return lru_cache(_SUBTREES_KEPT)(tile_subtrees(size, tile, tail_leaves))
 
     def checkpoints(self, origin: str, smallest: int, largest: int) -> Generator[StoredNote, None, None]:
         """Yield the stored checkpoints of these sizes (both included), in order of size."""

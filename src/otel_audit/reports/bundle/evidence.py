@@ -1,0 +1,162 @@
+"""What of a ledger goes into a bundle: the entries of a filter, what explains them, their texts and their proofs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Final
+
+from otel_audit.errors import ConfigError
+from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
+from otel_audit.ledger.encoding import leaf_hash
+from otel_audit.ledger.merkle import consistency_proof, inclusion_proof
+from otel_audit.ledger.tiles import TILE_WIDTH
+from otel_audit.model import EventType, Filter
+from otel_audit.reports.bundle.verify_bundle import decode
+from otel_audit.store.database import Database
+from otel_audit.store.evidence import EvidenceReader
+from otel_audit.store.reader import Reader
+
+Key = tuple[str, int]
+
+_AT_ONCE: Final = 2048  # entries in memory; also what fits into a query's list of seqs
+# Entries that say why something is missing, or which key followed: whoever checks a bundle needs them.
+_EXPLAINING: Final = (EventType.ERASURE, EventType.RETENTION, EventType.KEY_ROTATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One text of an entry, with the opening of the commitment to it."""
+
+    name: str
+    opening: bytes
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """One entry: its encoding, its columns as the exports have them, and the texts that it commits to."""
+
+    origin: str
+    seq: int
+    encoding: bytes
+    columns: dict[str, Any]
+    texts: tuple[Text, ...]
+
+
+class LedgerEvidence:
+    """One ledger's checkpoint that a bundle is made for, and proofs into it in O(log size) reads."""
+
+    def __init__(self, reader: EvidenceReader, origin: str, note: str) -> None:
+        self.origin, self.note = origin, note
+        self.checkpoint = read_checkpoint(note)
+        size = self.checkpoint.size
+        tail_start = size - size % TILE_WIDTH
+        tail = [leaf_hash(row.encoding) for block in reader.rows(origin, tail_start, size) for row in block.rows()]
+        if len(tail) != size - tail_start:
+            raise ConfigError(f"{origin}: entries are missing below checkpoint {size}; run: otel-audit verify")
+        self._subtree = reader.subtrees(origin, size, tail)
+
+    def inclusion(self, seq: int) -> list[bytes]:
+        """Return the hashes that lead from an entry to the checkpoint's root."""
+        return inclusion_proof(seq, self.checkpoint.size, self._subtree)
+
+    def consistency(self, size: int) -> list[bytes]:
+        """Return the hashes that show that the tree of a smaller ``size`` is a prefix of the checkpoint's."""
+        return consistency_proof(size, self.checkpoint.size, self._subtree) if size != self.checkpoint.size else []
+
+
+class Collector:
+    """Reads what a bundle of ``where`` is made of. The view is frozen at each ledger's newest usable checkpoint."""
+
+    def __init__(self, database: Database, where: Filter, anchored: Sequence[AnchoredCheckpoint] = ()) -> None:
+        self._reader, self._evidence = Reader(database), EvidenceReader(database)
+        self._anchored = anchored
+        sealed = {
+            ledger.origin: ledger.checkpoint for ledger in self._reader.ledgers() if ledger.checkpoint is not None
+        }
+        asked = dict(where.sizes) if where.sizes else {origin: each.size for origin, each in sealed.items()}
+        sizes = tuple((origin, min(size, sealed[origin].size)) for origin, size in asked.items() if origin in sealed)
+        self.where = replace(where, sizes=sizes)
+        self._notes = {origin: each.note for origin, each in sealed.items()}
+        self._ledgers: dict[str, LedgerEvidence] = {}
+        total = self._reader.count(where).events
+        self.matching = self._reader.count(self.where).events if sizes else 0
+        self.not_sealed = total - self.matching
+
+    def ledger(self, origin: str) -> LedgerEvidence:
+        """Return the checkpoint and proofs of one ledger."""
+        if origin not in self._ledgers:
+            self._ledgers[origin] = LedgerEvidence(self._evidence, origin, self._notes[origin])
+        return self._ledgers[origin]
+
+    def entries(self, joined: set[Key]) -> Iterator[EvidenceRow]:
+        """Yield the matching entries in order; ``joined`` takes the keys of log records that hold their texts."""
+        for block in self._reader.stream(self.where, payload=False):
+            for row in block:
+                for places in row["content_from"].values():
+                    for place in places.split():
+                        origin, _, seq = place.rpartition("#")
+                        joined.add((origin, int(seq)))
+            yield from self._picked((row["origin"], row["seq"]) for row in block)
+
+    def explaining(self, origins: Iterable[str]) -> set[Key]:
+        """Return the keys of the entries that say what was erased or expired, and which keys follow."""
+        sizes = tuple((origin, self.ledger(origin).checkpoint.size) for origin in sorted(origins))
+        where = Filter(event_type=_EXPLAINING, sizes=sizes)
+        blocks = self._reader.stream(where, payload=False, with_content=False) if sizes else ()
+        return {(row["origin"], row["seq"]) for block in blocks for row in block}
+
+    def related(self, keys: Iterable[Key]) -> Iterator[EvidenceRow]:
+        """Yield these entries, in order."""
+        yield from self._picked(sorted(keys))
+
+    def anchors(self, origin: str, last_seq: int) -> list[tuple[AnchoredCheckpoint, list[bytes]]]:
+        """Return the anchored checkpoints that speak for a ledger up to ``last_seq``, with consistency proofs.
+
+        Of each kind of anchor: the first that covers all entries, which is nearest to them in time, and the newest.
+        One that is newer than the ledger's checkpoint is not of use: the store has no proof to it yet.
+        """
+        ledger = self.ledger(origin)
+        chosen: list[AnchoredCheckpoint] = []
+        usable = sorted(
+            (read_checkpoint(each.note).size, each.kind, each.source, index)
+            for index, each in enumerate(self._anchored)
+            if each.origin == origin and 0 < read_checkpoint(each.note).size <= ledger.checkpoint.size
+        )
+        for kind in sorted({kind for _, kind, _, _ in usable}):
+            of_kind = [(size, self._anchored[index]) for size, each, _, index in usable if each == kind]
+            covering = [each for size, each in of_kind if size > last_seq]
+            chosen += dict.fromkeys([*covering[:1], of_kind[-1][1]])
+        return [(each, ledger.consistency(read_checkpoint(each.note).size)) for each in chosen]
+
+    def _picked(self, keys: Iterable[Key]) -> Iterator[EvidenceRow]:
+        for origin, group in groupby(keys, key=lambda key: key[0]):
+            seqs = [seq for _, seq in group]
+            for first in range(0, len(seqs), _AT_ONCE):
+                yield from self._rows(origin, seqs[first : first + _AT_ONCE])
+
+    def _rows(self, origin: str, seqs: Sequence[int]) -> Iterator[EvidenceRow]:
+        stored: dict[int, dict[bytes, list[tuple[bytes, bytes, str]]]] = {}
+        for text in self._evidence.picked_texts(origin, seqs):
+            same = stored.setdefault(text.seq, {}).setdefault(text.name, [])
+            same.append((text.commitment, text.opening, text.value.decode("utf-8", "backslashreplace")))
+        for block in self._evidence.picked_rows(origin, seqs):
+            for row in block.rows():
+                columns = decode(row.encoding)
+                texts = tuple(
+                    Text(name, *found[0])
+                    for name, commitment in sorted(columns["content"].items())
+                    if (found := _of(stored.get(row.seq, {}).get(name.encode(), ()), commitment))
+                )
+                columns["content_commitments"] = columns["content"]
+                values = {text.name: text.value for text in texts}
+                columns["content"] = {name: values[name] for name in columns["content"] if name in values}
+                columns["content_from"] = {}
+                yield EvidenceRow(origin, row.seq, row.encoding, columns, texts)
+
+
+def _of(stored: Iterable[tuple[bytes, bytes, str]], commitment: str) -> list[tuple[bytes, str]]:
+    """What is stored under the entry's own commitment: anything else is what a failed insert left behind."""
+    return [(opening, value) for commits, opening, value in stored if commits.hex() == commitment]

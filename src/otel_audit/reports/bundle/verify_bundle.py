@@ -1,0 +1,829 @@
+#!/usr/bin/env python3
+r"""Check an evidence bundle of otel-audit, with nothing of otel-audit: Python 3.9 or later, and `cryptography`.
+
+    python verify_bundle.py bundle.zip --trust trust.json
+
+`trust.json` has the public keys to believe. It never comes with the bundle: get it from whoever runs the ledger, by
+another way (`otel-audit keys export`), or from your own files. Steps:
+
+ 1  The files are those of the manifest, and the manifest is the one that was signed.
+ 2  The keys to believe: those of the trust file, and those that a signed key rotation says follow them.
+ 3  Each ledger's checkpoint is signed by such a key.
+ 4  Each anchored checkpoint is signed, too, and one of both continues the other.
+ 5  Each entry's hash leads to the root of the checkpoint, by its proof.
+ 6  Each text is the one that its entry commits to, or a signed erasure says that it is gone.
+ 7  Each cell of the tables is what the entry says.
+ 8  Counts and period of the manifest are those of the entries.
+
+Exit code 0: nothing was altered. 1: something was, or nothing could be proved. 2: it could not be checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import csv
+import hashlib
+import hmac
+import io
+import json
+import math
+import re
+import struct
+import sys
+import zipfile
+from datetime import datetime, timedelta, timezone
+
+try:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+except ImportError:
+    sys.exit("verify_bundle: this needs one more package: pip install cryptography")
+
+# What is a status, and no sign of tampering.
+STATUS = {"UNANCHORED_TAIL", "ERASED", "NOTHING_VERIFIED", "MANIFEST_UNSIGNED"}
+SETS = ("entries", "related")
+
+COLUMNS = """
+schema_version:uint16 origin:string seq:uint64 prev_hash:hash recorded_at:time retention_class:string
+event_type:string event_id:string record_kind:string event_time:time end_time:time duration_ms:float? task_id:string
+task_kind:string subject_ref:string actor_id:string actor_type:string reviewer_id:string decision:string
+rationale_code:strings is_override:bool active_seconds:float? idle_seconds:float? queue_wait_seconds:float?
+from_reviewer:string to_reviewer:string escalation_level:uint16 resolution:string service:string
+service_version:string environment:string provider:string operation:string request_model:string response_model:string
+model_fingerprint:string prompt_name:string prompt_version:string configuration:map request_id:string
+provider_request_id:string response_id:string conversation_id:string user_id:string agent_name:string tool_name:string
+tool_call_id:string finish_reason:strings confidence:float? confidence_source:string input_tokens:uint64?
+output_tokens:uint64? cache_read_tokens:uint64? cache_write_tokens:uint64? reasoning_tokens:uint64?
+evaluation_name:string score:float? score_label:string trace_id:string span_id:string parent_span_id:string
+name:string status:string error_type:string scope_name:string scope_version:string convention:string
+capture_policy:string producer:string duplicate_of:string remarks:strings attributes:map attributes_json:map
+resource_attributes:map resource_attributes_json:map scope_attributes_json:map otlp:map span_events:string
+links:string content:hashes
+"""
+CSV_COLUMNS = """
+recorded_at event_time event_type task_id reviewer_id decision rationale_code rationale service environment provider
+request_model response_model prompt_name prompt_version request_id response_id conversation_id trace_id span_id
+confidence input_tokens output_tokens duration_ms active_seconds input output origin seq hash end_time task_kind
+subject_ref actor_id actor_type user_id is_override idle_seconds queue_wait_seconds before after from_reviewer
+to_reviewer escalation_level resolution operation configuration system_instructions context tool_definitions
+agent_name tool_name tool_call_id tool_arguments tool_result finish_reason provider_request_id model_fingerprint
+confidence_source cache_read_tokens cache_write_tokens reasoning_tokens evaluation_name score score_label name status
+status_message error_type body filter parent_span_id service_version retention_class record_kind event_id convention
+capture_policy producer duplicate_of remarks prev_hash
+""".split()
+TYPES = dict(column.split(":") for column in COLUMNS.split())
+FORMULA = re.compile("[\\s\ufeff\u200b\0]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]|[\t\r\n]")
+LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+LISTED = 1000  # findings of one kind that are listed singly; the rest is counted
+
+
+class Unreadable(Exception):
+    """This is no bundle, or no trust file, that could be checked."""
+
+
+class Broken(Exception):
+    """Evidence that does not hold: (code, what is wrong)."""
+
+
+# --- Entries: RowBinary, as the section "Entries" of the ledger's format says ---
+
+
+def decode(data):
+    """Read an entry's encoding: its columns by name."""
+    at, row = 0, {}
+
+    def take(count):
+        nonlocal at
+        at += count
+        if at > len(data):
+            raise Broken("NON_CANONICAL", "the encoding ends within a column")
+        return data[at - count : at]
+
+    def number():
+        value = shift = 0
+        while True:
+            byte = take(1)[0]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    def text():
+        return take(number()).decode("utf-8")
+
+    def optional(form):
+        return None if take(1) == b"\x01" else struct.unpack(form, take(8))[0]
+
+    readers = {
+        "string": text,
+        "uint16": lambda: struct.unpack("<H", take(2))[0],
+        "uint64": lambda: struct.unpack("<Q", take(8))[0],
+        "time": lambda: struct.unpack("<q", take(8))[0],
+        "bool": lambda: take(1) == b"\x01",
+        "hash": lambda: take(32).hex(),
+        "float?": lambda: optional("<d"),
+        "uint64?": lambda: optional("<Q"),
+        "strings": lambda: [text() for _ in range(number())],
+        "map": lambda: {text(): text() for _ in range(number())},
+        "hashes": lambda: {text(): take(32).hex() for _ in range(number())},
+    }
+    try:
+        for name, kind in TYPES.items():
+            row[name] = readers[kind]()
+            if row["schema_version"] != 1:
+                raise Broken("NON_CANONICAL", "schema version %d is not known here" % row["schema_version"])
+    except UnicodeDecodeError:
+        raise Broken("NON_CANONICAL", "a text of the encoding is not UTF-8") from None
+    if at != len(data):
+        raise Broken("NON_CANONICAL", "the encoding has bytes after its last column")
+    row["hash"] = hashlib.sha256(b"\x00" + data).hexdigest()
+    return row
+
+
+def frames(file):
+    """Yield the encodings of a .bin file: each behind its length, 4 bytes, big-endian."""
+    while True:
+        head = file.read(4)
+        if not head:
+            return
+        size = int.from_bytes(head, "big")
+        data = file.read(size)
+        if len(head) < 4 or len(data) < size:
+            raise Broken("FILE_MODIFIED", "it ends within an entry")
+        yield data
+
+
+# --- Tables: what a cell of the CSV, and a line of the JSON Lines, must be ---
+
+
+def iso(nanos):
+    """ISO 8601 in UTC with nanoseconds."""
+    minute, rest = divmod(nanos, 60 * 10**9)
+    start = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(minutes=minute)
+    return "%s:%02d.%09dZ" % (start.isoformat()[:16], rest // 10**9, rest % 10**9)
+
+
+def number_text(value):
+    """Write a number that is not finite by its name."""
+    return (
+        repr(value) if math.isfinite(value) else "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    )
+
+
+def cell(name, row, texts):
+    """Return a cell's value, before quotes: what a CSV reader gives back."""
+    kind = TYPES.get(name, "hash" if name == "hash" else "text")
+    value = texts.get(name, "") if kind == "text" else row[name]
+    if kind in ("time", "bool", "hash", "uint16", "uint64", "uint64?", "float?"):
+        if value is None:
+            return ""
+        if kind == "time":
+            return iso(value)
+        if kind == "bool":
+            return "true" if value else "false"
+        return number_text(value) if kind == "float?" else str(value)
+    if kind == "strings":
+        value = "; ".join(value)
+    elif kind == "map":
+        value = json.dumps(value, ensure_ascii=False) if value else ""
+    return "'" + value if FORMULA.match(value) else value  # so that a spreadsheet does not take it for a formula
+
+
+def csv_line(row, texts):
+    """Return the CSV record of an entry: every text that is not empty is in quotes."""
+    quoted = ("string", "strings", "map", "text")
+    cells = []
+    for name in CSV_COLUMNS:
+        value = cell(name, row, texts)
+        is_text = TYPES.get(name, "hash" if name == "hash" else "text") in quoted
+        cells.append('"%s"' % value.replace('"', '""') if value and is_text else value)
+    return (",".join(cells) + "\r\n").encode()
+
+
+def json_object(row, texts):
+    """Return the JSON object of an entry: every column, the texts, and the commitments to them."""
+    out = {}
+    for name, kind in TYPES.items():
+        value = row[name]
+        if kind == "time":
+            value = iso(value)
+        elif kind == "float?" and value is not None and not math.isfinite(value):
+            value = number_text(value)
+        out[name] = value
+    out["content"] = {name: texts[name] for name in row["content"] if name in texts}
+    out.update(hash=row["hash"], content_commitments=row["content"], content_from={})
+    return out
+
+
+def json_line(row, texts):
+    """Return the line of an entry in the JSON Lines."""
+    line = json.dumps(json_object(row, texts), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return (line.translate(LINE_BREAKS) + "\n").encode()
+
+
+# --- Trees and signatures: RFC 6962, C2SP signed-note, tlog-checkpoint, tlog-proof, tlog-cosignature ---
+
+
+def node(left, right):
+    """Hash two neighbours of the tree."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def root_of_inclusion(leaf, index, size, hashes):
+    """Return the root that an inclusion proof leads to (RFC 9162, 2.1.3.2); None if it has a wrong length."""
+    position, last, root = index, size - 1, leaf
+    for sibling in hashes:
+        if last == 0:
+            return None
+        if position & 1 or position == last:
+            root = node(sibling, root)
+            while position and not position & 1:
+                position, last = position >> 1, last >> 1
+        else:
+            root = node(root, sibling)
+        position, last = position >> 1, last >> 1
+    return root if last == 0 and index < size else None
+
+
+def is_consistent(size1, root1, size2, root2, hashes):
+    """Tell whether the tree of ``size2`` continues the one of ``size1`` (RFC 9162, 2.1.4.2)."""
+    if size1 == size2:
+        return root1 == root2 and not hashes
+    path = ([root1] if size1 & (size1 - 1) == 0 else []) + list(hashes)
+    if not 0 < size1 < size2 or not path:
+        return False
+    position, last = size1 - 1, size2 - 1
+    while position & 1:
+        position, last = position >> 1, last >> 1
+    old = new = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if position & 1 or position == last:
+            old, new = node(sibling, old), node(sibling, new)
+            while position and not position & 1:
+                position, last = position >> 1, last >> 1
+        else:
+            new = node(new, sibling)
+        position, last = position >> 1, last >> 1
+    return last == 0 and (old, new) == (root1, root2)
+
+
+def unbase64(text):
+    """Decode base64 that is written in its one form."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError:
+        raw = b""
+    if base64.b64encode(raw).decode() != text:
+        raise Broken("NON_CANONICAL", "%r is not base64" % text[:60])
+    return raw
+
+
+class Key:
+    """A verifier key, as text ``name+key id+base64(type || public key)``."""
+
+    def __init__(self, text):
+        try:
+            self.name, self.id, encoded = text.strip().split("+", 2)
+            raw = base64.b64decode(encoded, validate=True)
+            self.type, self.public = raw[0], Ed25519PublicKey.from_public_bytes(raw[1:])
+        except (ValueError, IndexError):
+            raise Unreadable("%r is no verifier key" % text[:80]) from None
+        if hashlib.sha256(self.name.encode() + b"\n" + raw).hexdigest()[:8] != self.id:
+            raise Unreadable("the key %s states another key id than it has" % text[:80])
+
+    def signed(self, message, signature):
+        """Tell whether this key made the signature."""
+        try:
+            self.public.verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def split_note(note):
+    """Return a signed note's text, and its signatures as (name, key id, signature)."""
+    text, blank, block = note.rpartition("\n\n")
+    signatures = []
+    for line in block.split("\n")[:-1]:
+        dash, _, rest = line.partition(" ")
+        name, _, encoded = rest.partition(" ")
+        raw = unbase64(encoded)
+        if dash != "\u2014" or len(raw) < 5:
+            raise Broken("BAD_SIGNATURE", "there is a line that is no signature")
+        signatures.append((name, raw[:4].hex(), raw[4:]))
+    if not blank or not block.endswith("\n"):
+        raise Broken("BAD_SIGNATURE", "it is no signed note")
+    return text + "\n", signatures
+
+
+def open_note(note, keys, name):
+    """Check a note's signatures: one has to be by a believed key called ``name``, and none by one may fail."""
+    text, signatures = split_note(note)
+    verified = []
+    for signer, key_id, signature in signatures:
+        for key in keys:
+            if (key.name, key.id, key.type) == (signer, key_id, 1):
+                if not key.signed(text.encode(), signature):
+                    raise Broken("BAD_SIGNATURE", "the signature by %s does not hold" % signer)
+                verified.append(key)
+    if not any(key.name == name for key in verified):
+        raise Broken("UNKNOWN_KEY", "it is not signed by a key of %r that the trust file names" % name)
+    return text, verified
+
+
+def open_checkpoint(note, keys, origin):
+    """Check a signed checkpoint: (size, root hash, the keys that signed it)."""
+    lines = note.split("\n")
+    if lines[0] != origin:
+        raise Broken("WRONG_ORIGIN", "it is of ledger %r, not of %r" % (lines[0], origin))
+    text, verified = open_note(note, keys, origin)
+    fields = text.split("\n")
+    if len(fields) < 4 or not re.fullmatch("0|[1-9][0-9]{0,19}", fields[1]):
+        raise Broken("BAD_SIGNATURE", "it is no checkpoint")
+    return int(fields[1]), unbase64(fields[2]), verified
+
+
+def cosigners(note, witnesses):
+    """Return the names of the witnesses that cosigned a checkpoint (C2SP tlog-cosignature v1)."""
+    text, signatures = split_note(note)
+    return {
+        key.name
+        for name, key_id, raw in signatures
+        for key in witnesses
+        if (key.name, key.id, key.type) == (name, key_id, 4)
+        and key.signed(b"cosignature/v1\ntime %d\n" % int.from_bytes(raw[:8], "big") + text.encode(), raw[8:])
+    }
+
+
+def statement(note, kind):
+    """Return what a statement says, its signatures unchecked."""
+    lines = split_note(note)[0].split("\n")
+    if lines[0] != "otel-audit/%s/v1" % kind or len(lines) != 3:
+        raise Broken("BAD_SIGNATURE", "it is no statement of kind %s" % kind)
+    return json.loads(lines[1])
+
+
+# --- The bundle ---
+
+
+class Verification:
+    """One bundle's verification: its findings, and what was established."""
+
+    def __init__(self, archive, trust):
+        self.zip, self.trust = archive, trust
+        self.findings, self.counts = [], {}
+        self.keys = list(trust["keys"])
+        self.rows = dict.fromkeys(("entries", "related", "texts", "gone", "proven"), 0)
+        self.statements, self.checkpoints, self.anchored = [], {}, {}
+        self.period = [None, None]
+        self.manifest = {}
+
+    def add(self, code, detail, origin="", seq=None, column=None):
+        """Record a finding."""
+        kind = (code, column)
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if self.counts[kind] <= LISTED:
+            found = {"code": code, "origin": origin, "seq": seq, "column": column, "detail": detail}
+            if found not in self.findings[-100:]:
+                self.findings.append(found)
+
+    def run(self):
+        """Take all steps."""
+        try:
+            self.check_files()
+            self.read_statements()
+            self.check_checkpoints()
+            for name in SETS:
+                self.check_set(name)
+            self.check_counts()
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
+            self.add("FILE_MODIFIED", "manifest.json or a statement has another form than it should: %r" % exc)
+        for (code, column), count in self.counts.items():
+            if count > LISTED:
+                more = "and %d more of this kind, not listed singly" % (count - LISTED)
+                self.findings.append({"code": code, "origin": "", "seq": None, "column": column, "detail": more})
+        return self.report()
+
+    def read(self, name):
+        """Return a file's bytes."""
+        try:
+            return self.zip.read(name)
+        except KeyError:
+            raise Broken("FILE_MISSING", "the file %s is not there" % name) from None
+        except zipfile.BadZipFile:
+            raise Broken("FILE_MODIFIED", "the file %s is damaged" % name) from None
+
+    def open(self, name):
+        """Open a file to read it piece by piece; one that is not there is empty (step 1 has told)."""
+        return self.zip.open(name) if name in self.zip.namelist() else io.BytesIO()
+
+    # 1
+    def check_files(self):
+        """Compare the files with the manifest, and the manifest with the note that was signed."""
+        raw, note = self.read("manifest.json"), self.read("manifest.note").decode("utf-8")
+        self.manifest = json.loads(raw)
+        if self.manifest["format"] != "otel-audit-bundle/1":
+            raise Unreadable("format %r is not known here" % self.manifest["format"])
+        if "\n\n" in note:
+            self.manifest_note = note
+            signed = statement(note, "bundle")["manifest_sha256"]
+        else:
+            self.manifest_note = ""
+            detail = "nobody signed the manifest: that nothing was left out rests on whoever gave you the bundle"
+            self.add("MANIFEST_UNSIGNED", detail)
+            signed = note.split('"')[3] if note.count('"') == 4 else ""
+        if signed != hashlib.sha256(raw).hexdigest():
+            self.add("FILE_MODIFIED", "manifest.json is not the one whose hash is in manifest.note")
+        listed, names = self.manifest["files"], self.zip.namelist()
+        for name in sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
+            self.add("FILE_ADDED", "the file %s is there more than once" % name)
+        for name in sorted(set(names) - set(listed) - {"manifest.json", "manifest.note"}):
+            if not re.fullmatch(r"proofs/[0-9]+/[0-9]+\.tlog-proof", name):
+                self.add("FILE_ADDED", "the file %s is not part of the bundle" % name)
+        for name, sha256 in listed.items():
+            if name not in names:
+                self.add("FILE_MISSING", "the file %s is not there" % name)
+                continue
+            digest = hashlib.sha256()
+            try:
+                with self.zip.open(name) as file:
+                    for piece in iter(lambda: file.read(1 << 16), b""):
+                        digest.update(piece)
+            except zipfile.BadZipFile:
+                digest = hashlib.sha256()
+            if digest.hexdigest() != sha256:
+                self.add("FILE_MODIFIED", "the file %s is not the one of the manifest" % name)
+
+    # 2
+    def read_statements(self):
+        """Read signed statements: key rotations add keys, erasures explain texts that are gone."""
+        rotations = []
+        for row in self.decoded("related"):
+            note = row["attributes"].get("audit.%s.statement" % row["event_type"])
+            if row["event_type"] == "key_rotation" and note:
+                rotations.append((row, note))
+            elif note:
+                self.statements.append((row, note))
+        for row, note in rotations:
+            fields = statement(note, "key_rotation")
+            old, new = Key(fields["old_key"]), Key(fields["new_key"])
+            try:
+                for key in (old, new):
+                    open_note(note, [key], row["origin"])
+                known = {(key.name, key.id) for key in self.keys}
+                if (old.name, old.id) in known or (new.name, new.id) in known:
+                    self.keys += [key for key in (old, new) if (key.name, key.id) not in known]
+            except Broken as exc:
+                self.add("BAD_SIGNATURE", "the key rotation: %s" % exc.args[1], row["origin"], row["seq"], "attributes")
+        if self.manifest_note:
+            self.guard("manifest.note", "", self.check_signer, self.manifest_note)
+
+    def check_signer(self, note):
+        """Check that a key of one of the bundle's ledgers signed the manifest."""
+        origins = [ledger["origin"] for ledger in self.manifest["ledgers"]]
+        signers = [name for name, _, _ in split_note(note)[1] if name in origins]
+        open_note(note, self.keys, signers[0] if signers else "a ledger of this bundle")
+
+    # 3 and 4
+    def check_checkpoints(self):
+        """Open each ledger's checkpoint and its anchors."""
+        for number, ledger in enumerate(self.manifest["ledgers"]):
+            origin, name = ledger["origin"], "checkpoints/%d.note" % number
+            if not self.guard(name, origin, self.open_base, number, name, origin):
+                continue
+            note = self.checkpoints[origin][3]
+            witnesses = cosigners(note, self.trust["witnesses"])
+            anchors = [each for each in sorted(self.manifest["files"]) if each.startswith("anchors/%d/" % number)]
+            for anchor in (each for each in anchors if each.endswith(".json")):
+                witnesses |= self.guard(anchor, origin, self.check_anchor, anchor, origin) or set()
+            if len(witnesses) < self.trust["quorum"]:
+                detail = "%d of the trusted witnesses cosigned, %d are needed" % (len(witnesses), self.trust["quorum"])
+                self.add("WITNESS_QUORUM_MISSING", detail, origin)
+
+    def open_base(self, number, name, origin):
+        """Open the checkpoint that the proofs lead to."""
+        note = self.read(name).decode("utf-8")
+        size, root, keys = open_checkpoint(note, self.keys, origin)
+        self.check_key(name, origin, keys)
+        self.checkpoints[origin] = (number, size, root, note)
+        return True
+
+    def check_anchor(self, name, origin):
+        """Check an anchored checkpoint, and that it and the ledger's checkpoint are of one history."""
+        record = json.loads(self.read(name))
+        size, root, keys = open_checkpoint(record["note"], self.keys, origin)
+        self.check_key(name, origin, keys)
+        _, base_size, base_root, _ = self.checkpoints[origin]
+        hashes = [unbase64(each) for each in record["consistency"]]
+        first, second = sorted([(size, root), (base_size, base_root)])
+        if not is_consistent(*first, *second, hashes):
+            code = "SPLIT_VIEW" if size == base_size else "CHAIN_REBUILT"
+            raise Broken(code, "the anchored checkpoint of size %d and that of size %d are not of one history"
+                         % (size, base_size))  # fmt: skip
+        self.anchored[origin] = max(self.anchored.get(origin, 0), size)
+        return cosigners(record["note"], self.trust["witnesses"])
+
+    def check_key(self, name, origin, keys):
+        """Refuse a checkpoint that only keys signed which somebody else may have."""
+        lost = self.trust["compromised"]
+        if all("%s+%s" % (key.name, key.id) in lost for key in keys):
+            detail = (
+                "%s: its key may be in other hands, and nothing that is checked here proves when it was used" % name
+            )
+            self.add("KEY_OUTSIDE_VALIDITY", detail, origin)
+
+    def guard(self, name, origin, check, *arguments):
+        """Do a check of a file; what does not hold becomes a finding."""
+        try:
+            return check(*arguments)
+        except Broken as exc:
+            self.add(exc.args[0], "%s: %s" % (name, exc.args[1]), origin)
+        except (ValueError, KeyError, TypeError) as exc:
+            self.add("FILE_MODIFIED", "%s has another form than it should: %s" % (name, exc), origin)
+        return None
+
+    # 5 to 7
+    def decoded(self, name, *, tell=False):
+        """Yield the entries of a set, decoded."""
+        with self.open(name + ".bin") as file:
+            try:
+                for data in frames(file):
+                    yield decode(data)
+            except (Broken, zipfile.BadZipFile) as exc:
+                if tell:
+                    code, detail = exc.args if isinstance(exc, Broken) else ("FILE_MODIFIED", str(exc))
+                    self.add(code, "%s.bin: %s" % (name, detail))
+
+    def check_set(self, name):
+        """Check the entries of a set one by one, beside their texts and their lines in the tables."""
+        texts, last, bad_tables = Texts(self, name), None, set()
+        with self.open(name + ".csv") as as_csv, self.open(name + ".jsonl") as as_json:
+            header = ("\ufeff" + ",".join(CSV_COLUMNS) + "\r\n").encode()
+            if as_csv.read(len(header)) != header:
+                bad_tables.add("csv")
+            for row in self.decoded(name, tell=True):
+                place = (row["origin"], row["seq"])
+                if last is not None and place <= last:
+                    code = "ROW_DUPLICATED" if place == last else "ROW_REORDERED"
+                    self.add(code, "%s.bin: entry %d follows entry %d" % (name, place[1], last[1]), *place)
+                last = place
+                found = texts.of(row)
+                self.check_proof(row)
+                for kind, file, line in (("csv", as_csv, csv_line), ("jsonl", as_json, json_line)):
+                    wanted = line(row, found)
+                    if kind not in bad_tables and file.read(len(wanted)) != wanted:
+                        bad_tables.add(kind)
+                self.rows[name] += 1
+                if name == "entries":
+                    self.period = [min(self.period[0] or row["event_time"], row["event_time"]),
+                                   max(self.period[1] or row["event_time"], row["event_time"])]  # fmt: skip
+            bad_tables |= {kind for kind, file in (("csv", as_csv), ("jsonl", as_json)) if file.read(1)}
+        texts.finish()
+        for kind in sorted(bad_tables):
+            self.compare_table(name, kind)
+
+    def check_proof(self, row):
+        """Follow an entry's proof to the root of its ledger's checkpoint."""
+        origin, seq = row["origin"], row["seq"]
+        if origin not in self.checkpoints:
+            return self.add("NOTHING_VERIFIED", "no checkpoint of this ledger holds", origin, seq)
+        number, size, root, note = self.checkpoints[origin]
+        try:
+            text = self.read("proofs/%d/%d.tlog-proof" % (number, seq)).decode("utf-8", "replace")
+            head, _, own_note = text.partition("\n\n")
+            lines = head.split("\n")
+            if lines[:2] != ["c2sp.org/tlog-proof@v1", "index %d" % seq] or own_note != note:
+                raise Broken("TREE_DIVERGED", "its proof is of another entry or another checkpoint")
+            hashes = [unbase64(line) for line in lines[2:]]
+            if root_of_inclusion(bytes.fromhex(row["hash"]), seq, size, hashes) != root:
+                raise Broken("ROW_MODIFIED", "the entry with its proof does not lead to the signed root")
+        except Broken as exc:
+            return self.add(exc.args[0], exc.args[1], origin, seq)
+        self.rows["proven"] += 1
+        return None
+
+    def compare_table(self, name, kind):
+        """Find the rows and columns in which a table differs from the entries."""
+        expected, texts = {}, Texts(self, name, silent=True)
+        for row in self.decoded(name):
+            found = texts.of(row)
+            line = json_object(row, found) if kind == "jsonl" else {key: cell(key, row, found) for key in CSV_COLUMNS}
+            expected[row["origin"], row["seq"]] = line
+        file = "%s.%s" % (name, kind)
+        with self.open(file) as raw, io.TextIOWrapper(raw, "utf-8-sig", "replace", newline="") as lines:
+            try:
+                actual = [json.loads(line) for line in lines] if kind == "jsonl" else list(csv.DictReader(lines))
+                places = [(str(row["origin"]), int(row["seq"])) for row in actual]
+            except (ValueError, KeyError, TypeError, csv.Error, zipfile.BadZipFile) as exc:
+                return self.add("FILE_MODIFIED", "%s can not be read: %s" % (file, exc))
+        before = len(self.findings)
+        for place in expected:
+            if place not in places and len(actual) != len(expected):
+                self.add("ROW_DELETED", "%s lacks the entry" % file, *place)
+        for place in places:
+            if place not in expected and len(actual) != len(expected):
+                self.add("ROW_INSERTED", "%s has an entry that is not in %s.bin" % (file, name), *place)
+            elif places.count(place) > 1:
+                self.add("ROW_DUPLICATED", "%s has the entry more than once" % file, *place)
+        if len(actual) == len(expected) and sorted(places) == sorted(expected) and places != list(expected):
+            first = next(place for place, right in zip(places, expected) if place != right)
+            self.add("ROW_REORDERED", "%s has its entries in another order" % file, *first)
+        by_position = len(actual) == len(expected) and sorted(places) != sorted(expected)
+        pairs = zip(expected, expected.values(), actual) if by_position else (
+            (place, expected[place], row) for place, row in zip(places, actual) if place in expected)  # fmt: skip
+        for place, right, row in pairs:
+            for column in sorted({*right, *row}, key=str):
+                if (column not in row or column not in right) or row[column] != right[column]:
+                    self.add("ROW_MODIFIED", "%s states another value than the entry" % file, *place, column)
+        if len(self.findings) == before:
+            self.add("NON_CANONICAL", "%s says the same as the entries, but is not written as it should be" % file)
+        return None
+
+    # 8
+    def check_counts(self):
+        """Compare what the manifest counts with what is there."""
+        stated = self.manifest["counts"]
+        period = [None if each is None else iso(each) for each in self.period]
+        pairs = [(name, stated[name], self.rows[name]) for name in ("entries", "related", "texts", "gone")]
+        for name, says, found in [*pairs, ("period", self.manifest["period"], period)]:
+            if says != found:
+                self.add("FILE_MODIFIED", "manifest.json states %s %s, but it is %s" % (name, says, found))
+        rows = self.rows["entries"] + self.rows["related"]
+        proofs = sum(name.startswith("proofs/") for name in self.zip.namelist())
+        if proofs > rows:
+            self.add("FILE_ADDED", "there are %d proofs, but %d entries" % (proofs, rows))
+        for ledger in self.manifest["ledgers"]:
+            origin, last = ledger["origin"], ledger["last_seq"]
+            size = self.anchored.get(origin, 0)
+            if origin in self.checkpoints and size <= last:
+                why = "no anchor in this bundle covers them; whoever holds the signing key could have rewritten them"
+                detail = "entries %d to %d: %s" % (size, last, why)
+                self.add("UNANCHORED_TAIL", detail, origin, size)
+        if not self.rows["proven"]:
+            self.add("NOTHING_VERIFIED", "no entry leads to a checkpoint that a trusted key signed")
+
+    def report(self):
+        """Return the verdict with the findings."""
+        altered = any(each["code"] not in STATUS for each in self.findings)
+        status = "tampered" if altered else "ok" if self.rows["proven"] else "unverifiable"
+        return {"status": status, "counts": self.rows, "findings": self.findings}
+
+
+class Texts:
+    """The texts of a set, in the order of its entries."""
+
+    def __init__(self, verification, name, silent=False):
+        self.verification, self.name, self.silent = verification, name + ".texts.jsonl", silent
+        self.lines = iter(verification.open(self.name))
+        self.next = None
+        self.advance()
+
+    def advance(self):
+        """Read the next line."""
+        line = next(self.lines, b"")
+        self.next = json.loads(line) if line else None
+        wanted = json.dumps(self.next, ensure_ascii=False, separators=(",", ":")).translate(LINE_BREAKS) + "\n"
+        if line and line != wanted.encode():
+            self.tell("NON_CANONICAL", "%s: a line is not written as it should be" % self.name)
+
+    def tell(self, code, detail, *where):
+        """Add a finding, the first time the texts are read."""
+        if not self.silent:
+            self.verification.add(code, detail, *where)
+
+    def of(self, row):
+        """Return the texts of an entry that are what it commits to; tell of all that is not right."""
+        place, found = (row["origin"], row["seq"]), {}
+        while self.next and (self.next["origin"], self.next["seq"]) <= place:
+            text, own = self.next, (self.next["origin"], self.next["seq"])
+            name, value = text["name"].encode(), text["value"].encode()
+            message = b"".join(len(each).to_bytes(8, "big") + each for each in (name, value))
+            made = hmac.new(bytes.fromhex(text["opening"]), message, hashlib.sha256).hexdigest()
+            if own != place or row["content"].get(text["name"]) != made or text["name"] in found:
+                detail = "the text %r is not what the entry commits to" % text["name"]
+                self.tell("CONTENT_MISMATCH", detail, *own, text["name"])
+            found[text["name"]] = text["value"]
+            self.advance()
+        for name in row["content"]:
+            if name not in found:
+                self.explain(row, name)
+        if not self.silent:
+            self.verification.rows["texts"] += len(found)
+        return {name: found[name] for name in found}
+
+    def explain(self, row, name):
+        """Look for a signed erasure that says why a text is gone."""
+        self.verification.rows["gone"] += not self.silent
+        for by, note in self.verification.statements:
+            if by["event_type"] != "erasure" or by["origin"] != row["origin"]:
+                continue
+            fields = statement(note, "erasure")
+            if name not in erased_names(fields, row["seq"]):
+                continue
+            try:
+                open_note(note, self.verification.keys, row["origin"])
+            except Broken as exc:
+                return self.tell("FALSE_TOMBSTONE", "the erasure of %r: %s" % (name, exc.args[1]), *place_of(by))
+            said = ", ".join("%s %s" % (key, value) for key, value in sorted(fields.items()) if isinstance(value, str))
+            self.tell(
+                "ERASED", "the text %r was erased: entry %d says %s" % (name, by["seq"], said), *place_of(row), name
+            )
+            return None
+        self.tell(
+            "CONTENT_MISSING", "the text %r is gone, and no erasure was recorded for it" % name, *place_of(row), name
+        )
+        return None
+
+    def finish(self):
+        """Tell of texts after the last entry."""
+        while self.next:
+            self.tell("CONTENT_MISMATCH", "there is a text of no entry", self.next["origin"], self.next["seq"])
+            self.advance()
+
+
+def place_of(row):
+    """Return where an entry stands."""
+    return row["origin"], row["seq"]
+
+
+def erased_names(fields, seq):
+    """Return the names of the texts of an entry that an erasure statement covers: {"texts": {"<seq>": [names]}}."""
+    return fields.get("texts", {}).get(str(seq), [])
+
+
+def read_trust(text):
+    """Read a trust file: JSON with `verifier_keys`, or one key a line."""
+    try:
+        document = json.loads(text) if text.lstrip().startswith("{") else {"verifier_keys": text.split()}
+        keys = [Key(each) for each in document["verifier_keys"]]
+        witnesses = [Key(each) for each in document.get("witnesses", [])]
+        quorum, lost = int(document.get("witness_quorum", 0)), set(document.get("compromised_keys", {}))
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise Unreadable('the trust file is not {"verifier_keys": [...]} or one key a line') from exc
+    if not keys:
+        raise Unreadable("the trust file names no key, so that no signature could be checked")
+    return {"keys": keys, "witnesses": witnesses, "quorum": quorum, "compromised": lost}
+
+
+def verify_bundle(path, trust_text):
+    """Verify the bundle at ``path`` against a trust file's text, and return the report. Raises Unreadable."""
+    trust = read_trust(trust_text)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return Verification(archive, trust).run()
+    except Broken as exc:
+        finding = {"code": exc.args[0], "origin": "", "seq": None, "column": None, "detail": exc.args[1]}
+        return {"status": "tampered", "counts": {}, "findings": [finding]}
+    except (OSError, zipfile.BadZipFile) as exc:
+        raise Unreadable("%s: %s" % (path, exc)) from exc
+
+
+def format_report(report):
+    """Return the report for people."""
+    lines = [VERDICTS[report["status"]], ""]
+    lines += ["  %-10s %d" % pair for pair in report["counts"].items()]
+    for each in report["findings"]:
+        where = [each["origin"]] if each["origin"] else []
+        where += ["entry %d" % each["seq"]] if each["seq"] is not None else []
+        where += ["column %s" % each["column"]] if each["column"] else []
+        lines += ["  %s  %s" % (each["code"], ", ".join(where)), "      " + each["detail"]]
+    return "\n".join([*lines, "", LIMITS]) + "\n"
+
+
+VERDICTS = {
+    "ok": "OK: what is in this bundle is what was recorded.",
+    "tampered": "TAMPERED: this is not what was recorded. Keep it as it is, and see the findings.",
+    "unverifiable": "UNVERIFIABLE: nothing was found wrong, but nothing proves that it is right either.",
+}
+LIMITS = """What this can not tell: whether an event was true; whether one was never sent; what somebody who held the
+signing key did before the first anchor; and, of timestamps in anchors/, anything: openssl ts -verify checks those."""
+NO_TRUST = """No --trust: a bundle can not vouch for itself. Get the ledger's public keys from whoever runs it, by
+another way than this bundle came (there: otel-audit keys export > trust.json), and pass them as --trust trust.json"""
+
+
+def main():
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(
+        description="Check an evidence bundle. Exit code: 0 fine, 1 altered, 2 not checked."
+    )
+    parser.add_argument("bundle", help="the zip file")
+    parser.add_argument("--trust", help="file with the public keys to believe")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    given = parser.parse_args()
+    try:
+        if not given.trust:
+            raise Unreadable(NO_TRUST)
+        with open(given.trust, encoding="utf-8") as file:
+            report = verify_bundle(given.bundle, file.read())
+    except (Unreadable, OSError, UnicodeDecodeError) as exc:
+        print("verify_bundle: %s" % exc, file=sys.stderr)
+        return 2
+    print(json.dumps(report, indent=2) if given.json else format_report(report), end="")
+    return 0 if report["status"] == "ok" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
