@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
 from otel_audit.model import Finding
@@ -14,9 +16,53 @@ class AnchorReading:
 
     ``damaged`` says file and line of each record that is no record. A crash leaves at most a torn last line,
     but so does somebody who edits the file: it is always reported. ``findings`` is what is wrong with the anchor
-    itself, such as a lock that is gone.
+    itself, such as a lock that is gone. ``digests`` are the signed notes over all ledgers that it holds.
     """
 
     checkpoints: tuple[AnchoredCheckpoint, ...] = ()
     damaged: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    digests: tuple[AnchoredCheckpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A signed note on its way to an anchor.
+
+    ``number`` is a checkpoint's size; of a digest of all ledgers it is its sequence number. ``origin`` is the ledger
+    of the checkpoint, or the one whose receiver made the digest.
+    """
+
+    note: str
+    origin: str
+    number: int
+    is_digest: bool = False
+
+
+class ExternalAnchor(Protocol):
+    """An anchor that is reached over a network, and may be away for a while."""
+
+    @property
+    def name(self) -> str:
+        """What the configuration calls it."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of anchor, such as ``s3``."""
+
+    def publish(self, publication: Publication) -> None:
+        """Keep a note; publishing it again is harmless.
+
+        Raises AnchorUnavailable when it has to be tried again, AnchorConflict when the anchor holds something else.
+        """
+
+
+def join_readings(readings: Iterable[AnchorReading]) -> AnchorReading:
+    """What several anchors gave back, as one."""
+    kept = list(readings)
+    return AnchorReading(
+        tuple(each for reading in kept for each in reading.checkpoints),
+        tuple(each for reading in kept for each in reading.damaged),
+        tuple(each for reading in kept for each in reading.findings),
+        tuple(each for reading in kept for each in reading.digests),
+    )

@@ -12,9 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_audit.anchors import AnchorReading
+from otel_audit.anchors._durable import append_durably, make_durable_folder, replace_durably
 from otel_audit.errors import ConfigError, LedgerConflict, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.note import VerifierKey
@@ -68,10 +67,10 @@ class FileAnchor:
             "published_at": published.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "note": note,
         }
-        folder = self._origin_folder(checkpoint.origin)
-        _make_durable_folder(folder)
+        folder = self.folder_of(checkpoint.origin)
+        make_durable_folder(folder)
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
-        _append_durably(folder / f"{published:%Y-%m-%d}.jsonl", line.encode())
+        append_durably(folder / f"{published:%Y-%m-%d}.jsonl", line.encode())
         self._last[checkpoint.origin] = checkpoint
 
     def remember_key(self, key: VerifierKey) -> None:
@@ -88,9 +87,9 @@ class FileAnchor:
                 f"{self.folder / _TRUST_FILE} remembers another key for {key.name}; if the key was rotated on "
                 "purpose, add the new one to that file by hand, else run otel-audit verify"
             )
-        _make_durable_folder(self.folder)
+        make_durable_folder(self.folder)
         document = {"verifier_keys": [other.format() for other in (*remembered, key)]}
-        _replace_durably(self.folder / _TRUST_FILE, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        replace_durably(self.folder / _TRUST_FILE, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
     def trusted_keys(self) -> list[VerifierKey]:
         """The verifier keys remembered here, none without such a file. Raises ConfigError if it is broken."""
@@ -109,7 +108,7 @@ class FileAnchor:
 
     def read(self, origin: str) -> AnchorReading:
         """All checkpoints of one ledger, oldest first. Signatures are for the verifier to check."""
-        return _read_folder(self._origin_folder(origin))
+        return _read_folder(self.folder_of(origin))
 
     def read_all(self) -> AnchorReading:
         """All checkpoints of all ledgers."""
@@ -119,13 +118,18 @@ class FileAnchor:
             tuple(line for reading in readings for line in reading.damaged),
         )
 
-    def _origin_folder(self, origin: str) -> Path:
-        """A safe name for people, and a hash so that two origins never share a folder."""
+    def folder_of(self, origin: str) -> Path:
+        """Return where a ledger's records are: a safe name for people, and a hash so that no two origins share it."""
         slug = _UNSAFE.sub("-", origin).strip("-.")[:_SLUG_SIZE] or "ledger"
         return self.folder / f"{slug}-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
 
+    def evidence_folder(self, origin: str, *, is_digest: bool = False) -> Path:
+        """Where other anchors write down what they have of a ledger: its folder, or that of its digests."""
+        folder = self.folder_of(origin)
+        return self.folder / "digests" / folder.name if is_digest else folder
+
     def _newest(self, origin: str) -> Checkpoint | None:
-        for path in sorted(self._origin_folder(origin).glob("*.jsonl"), reverse=True):
+        for path in sorted(self.folder_of(origin).glob("*.jsonl"), reverse=True):
             checkpoints = [
                 read_checkpoint(record.note) for record in _read_file(path) if isinstance(record, AnchoredCheckpoint)
             ]
@@ -162,45 +166,6 @@ def _parse_record(line: bytes, where: str) -> AnchoredCheckpoint:
     if (record["size"], record["root_hash"]) != (claimed.size, _base64(claimed.root_hash)):
         raise ValueError("its size or root_hash is not what its note says")
     return AnchoredCheckpoint(str(record["origin"]), record["note"], where, str(record["published_at"]))
-
-
-def _append_durably(path: Path, line: bytes) -> None:
-    """Append a line and fsync it; a torn line that a crash left before it stays a line of its own."""
-    is_new = not path.exists()
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                line = b"\n" + line
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
-    if is_new:
-        _sync_folder(path.parent)
-
-
-def _replace_durably(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
-    _sync_folder(path.parent)
-
-
-def _make_durable_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _base64(raw: bytes) -> str:
