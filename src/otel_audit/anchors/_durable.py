@@ -22,10 +22,10 @@ def append_durably(path: Path, line: bytes) -> None:
         _sync_folder(path.parent)
 
 
-def replace_durably(path: Path, text: str) -> None:
+def replace_durably(path: Path, content: bytes) -> None:
     """Put a whole file at ``path``, readable by all, or leave what was there."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
-        file.write(text)
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".", delete=False) as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     Path(file.name).chmod(0o644)

@@ -89,7 +89,8 @@ class FileAnchor:
             )
         make_durable_folder(self.folder)
         document = {"verifier_keys": [other.format() for other in (*remembered, key)]}
-        replace_durably(self.folder / _TRUST_FILE, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        replace_durably(self.folder / _TRUST_FILE, text.encode())
 
     def trusted_keys(self) -> list[VerifierKey]:
         """The verifier keys remembered here, none without such a file. Raises ConfigError if it is broken."""

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,14 +53,17 @@ class _Version:
 
 
 class S3Anchor:
-    """One bucket. ``records`` is the file anchor beside whose records it writes down what it published.
+    """One bucket.
 
+    ``records`` is the file anchor beside whose records it writes down what it published (None: it is only read).
     ``clock`` gives nanoseconds since 1970: retention is counted from it.
     """
 
     kind: Final = "s3"
 
-    def __init__(self, settings: AnchorSettings, records: FileAnchor, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, settings: AnchorSettings, records: FileAnchor | None, clock: Callable[[], int] = time.time_ns
+    ) -> None:
         self.name = settings.name
         self._settings = settings
         self._records = records
@@ -97,8 +100,11 @@ class S3Anchor:
             )
         self._write_down(publication, key, body, now)
 
-    def read(self, origins: Collection[str] | None = None) -> AnchorReading:
-        """All notes of these ledgers (None: of all), and what is wrong with the bucket. Raises AnchorUnavailable."""
+    def read(self, origins: Collection[str] | None = None, records: Sequence[FileAnchor] = ()) -> AnchorReading:
+        """All notes of these ledgers (None: of all), and what is wrong with the bucket.
+
+        ``records`` are the file anchors that say what was published. Raises AnchorUnavailable.
+        """
         prefix, bucket = self._settings.prefix, self._settings.bucket
         hashes = None if origins is None else {_hash(origin) for origin in origins}
         findings: list[Finding] = []
@@ -136,7 +142,7 @@ class S3Anchor:
                 findings.append(
                     self._finding(Code.ANCHOR_MISSING, key, "is hidden by a delete marker; its version is still there")
                 )
-        findings += self._compare_records(by_key, hashes)
+        findings += self._compare_records(by_key, hashes, records)
         checkpoints.sort(key=lambda anchored: anchored.published_at)
         return AnchorReading(tuple(checkpoints), (), tuple(findings), tuple(digests))
 
@@ -177,9 +183,12 @@ class S3Anchor:
             version.version_id.encode(),
         )
 
-    def _compare_records(self, found: dict[str, list[_Version]], hashes: set[str] | None) -> Iterator[Finding]:
+    def _compare_records(
+        self, found: dict[str, list[_Version]], hashes: set[str] | None, records: Sequence[FileAnchor]
+    ) -> Iterator[Finding]:
         """Compare with our own records of what we put there: is it all still there, and the same."""
-        for path in sorted(self._records.folder.glob(f"**/s3/{self.name}.jsonl")):
+        paths = [path for each in records for path in sorted(each.folder.glob(f"**/s3/{self.name}.jsonl"))]
+        for path in paths:
             for line in path.read_bytes().splitlines():
                 try:
                     record = json.loads(line)
@@ -211,6 +220,8 @@ class S3Anchor:
         )
 
     def _write_down(self, publication: Publication, key: str, body: bytes, now: datetime) -> None:
+        if self._records is None:
+            return
         folder = self._records.evidence_folder(publication.origin, is_digest=publication.is_digest) / self.kind
         path = folder / f"{self.name}.jsonl"
         record = {

@@ -11,8 +11,9 @@ from typing import Final
 
 import click
 
-from otel_audit.anchors import AnchorReading
 from otel_audit.anchors.file import FileAnchor
+from otel_audit.anchors.opened import read_anchors
+from otel_audit.anchors.settings import load_anchors, parse_anchors
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.trust import Trust, parse_trust
@@ -37,6 +38,12 @@ _BAR_STEPS: Final = 1000
     help="Folder with anchored checkpoints; may be given more than once.  [default: DATA-anchors]",
 )
 @click.option(
+    "--anchors-from",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="OTEL_AUDIT_ANCHORS_FROM",
+    help="TOML file of [[anchors]] to fetch and check, too: S3 buckets, and timestamps that there must be.",
+)
+@click.option(
     "--no-anchors", is_flag=True, help="Do not compare with anchors. What was rewritten as a whole then passes."
 )
 @click.option(
@@ -53,6 +60,7 @@ def verify(
     data: Path | None,
     url: str | None,
     anchor_dirs: tuple[Path, ...],
+    anchors_from: Path | None,
     no_anchors: bool,
     trust_file: Path | None,
     seq_from: int | None,
@@ -68,18 +76,16 @@ def verify(
     missing = [str(anchor.folder) for anchor in folders if not anchor.folder.is_dir()]
     if missing and anchor_dirs:
         raise ConfigError(f"{missing[0]}: there is no such anchor folder. Check --anchor-dir")
-    readings = [anchor.read_all() for anchor in folders]
-    anchors = AnchorReading(
-        tuple(checkpoint for reading in readings for checkpoint in reading.checkpoints),
-        tuple(damage for reading in readings for damage in reading.damaged),
-    )
     trust = _trusted(trust_file, folders, folder)
     expected = [folder.identity().origin] if folder else []
+    external = (*parse_anchors(trust.anchors, str(trust_file)), *(load_anchors(anchors_from) if anchors_from else ()))
+    origins = {*expected, *(key.name for key in trust.verifier_keys)} or None
+    anchors = None if no_anchors else read_anchors(folders, external, trust.tsa_roots, origins)
     with open_for_reading(data, url) as database, _progress(hidden=as_json or not sys.stderr.isatty()) as progress:
         report = verify_database(
             database,
             trust=trust,
-            anchors=None if no_anchors else anchors,
+            anchors=anchors,
             expected=expected,
             seq_from=seq_from,
             seq_to=seq_to,
