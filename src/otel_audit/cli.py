@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "export": "otel_audit.reports.read_commands",
     "verify": "otel_audit.reports.verify_command",
     "checkpoint": "otel_audit.receiver.ledger_commands",
+    "anchor": "otel_audit.receiver.ledger_commands",
     "doctor": "otel_audit.reports.doctor_command",
 }
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from otel_audit.errors import ConfigError
 from otel_audit.ledger.checkpoint import read_checkpoint
+from otel_audit.receiver.anchoring import Anchoring
 from otel_audit.receiver.checkpoints import Checkpointer
 from otel_audit.receiver.sequencer import Sequencer
 from otel_audit.store.database import Database
@@ -28,6 +30,7 @@ class OpenLedger:
     writer: LedgerWriter
     checkpointer: Checkpointer
     sequencer: Sequencer
+    anchoring: Anchoring
 
 
 Operation = Callable[[OpenLedger, Mapping[str, Any]], Any]
@@ -41,4 +44,16 @@ def checkpoint(ledger: OpenLedger, _: Mapping[str, Any]) -> dict[str, Any]:
     return {"origin": sealed.origin, "size": sealed.size, "root_hash": sealed.root_hash.hex(), "note": note}
 
 
-OPERATIONS: Final[Mapping[str, Operation]] = {"checkpoint": checkpoint}
+def anchor(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Seal what is committed, and publish it now to the external anchors (those of one ``kind``)."""
+    carriers = ledger.anchoring.carriers
+    kind = str(arguments.get("kind", ""))
+    if not carriers:
+        raise ConfigError("no external anchors are set up: give `up` or `serve` an --anchors FILE")
+    if kind and kind not in {carrier.settings.kind for carrier in carriers}:
+        raise ConfigError(f"no anchor of kind {kind!r} is set up")
+    sealed = checkpoint(ledger, {})
+    return {"origin": sealed["origin"], "size": sealed["size"], "anchors": ledger.anchoring.carry_now(kind)}
+
+
+OPERATIONS: Final[Mapping[str, Operation]] = {"checkpoint": checkpoint, "anchor": anchor}

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Final
 
 from otel_audit.anchors.file import FileAnchor
+from otel_audit.anchors.opened import open_anchor
+from otel_audit.anchors.settings import load_anchors
 from otel_audit.errors import AuditError, LedgerConflict, StoreUnavailable, VerificationError
 from otel_audit.ledger.checkpoint import open_checkpoint
 from otel_audit.ledger.note import Signer
 from otel_audit.model import AuditEvent, Checkpoint, EventType
 from otel_audit.privacy.policy import choose_policy
+from otel_audit.receiver.anchoring import Anchoring
 from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Checkpointer
 from otel_audit.receiver.control_server import control_app
 from otel_audit.receiver.decode import Decoder
@@ -58,6 +61,7 @@ class ReceiverSettings:
     url: str = ""
     origin: str | None = None
     anchor_dir: Path | None = None
+    anchors: Path | None = None  # a TOML file of [[anchors]]: docs/how-to/anchors.md
     checkpoint_seconds: float = DEFAULT_INTERVAL_SECONDS
     max_pending_mib: int = 256
     cors_origins: tuple[str, ...] = ()
@@ -72,6 +76,7 @@ class Receiver:
         self.folder = DataFolder(settings.data)
         self.policy = choose_policy(settings.capture_policy)
         self.anchor_dir = settings.anchor_dir or self.folder.anchors
+        self.external = load_anchors(settings.anchors) if settings.anchors else ()
         self.token = secrets.token_urlsafe(32)
         self.losses = Losses()
         self.conflict: LedgerConflict | None = None
@@ -145,10 +150,11 @@ class Receiver:
         signer = self.folder.signer()
         anchor = FileAnchor(self.anchor_dir)
         anchor.remember_key(signer.verifier_key)
+        anchoring = Anchoring([(each, open_anchor(each, anchor)) for each in self.external], self.folder)
         checkpointer = Checkpointer(
             writer,
             signer,
-            [anchor],
+            [anchor, anchoring],
             interval_seconds=self.settings.checkpoint_seconds,
             last_anchored=_newest_anchored(anchor, signer, writer.origin),
         )
@@ -162,11 +168,13 @@ class Receiver:
         self._writer_id = uuid.uuid4().hex
         self._epoch = writer.claim(self._writer_id, time.time_ns())
         self._writer = writer
+        anchoring.start()
+        undo.callback(anchoring.stop)  # after the sequencer's last checkpoint
         sequencer.start()
         undo.callback(sequencer.close)
         sequencer.submit([self._life_event(EventType.LEDGER_OPENED)]).result()
         undo.callback(self._close_ledger, sequencer)
-        return OpenLedger(self.folder, self.anchor_dir, database, writer, checkpointer, sequencer)
+        return OpenLedger(self.folder, self.anchor_dir, database, writer, checkpointer, sequencer, anchoring)
 
     def _close_ledger(self, sequencer: Sequencer) -> None:
         """The last entries of this run: losses not recorded yet, and that the ledger was closed in order."""
