@@ -16,27 +16,21 @@ class AnchorReading:
 
     ``damaged`` says file and line of each record that is no record. A crash leaves at most a torn last line,
     but so does somebody who edits the file: it is always reported. ``findings`` is what is wrong with the anchor
-    itself, such as a lock that is gone. ``digests`` are the signed notes over all ledgers that it holds.
+    itself, such as a lock that is gone.
     """
 
     checkpoints: tuple[AnchoredCheckpoint, ...] = ()
     damaged: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-    digests: tuple[AnchoredCheckpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A signed note on its way to an anchor.
-
-    ``number`` is a checkpoint's size; of a digest of all ledgers it is its sequence number. ``origin`` is the ledger
-    of the checkpoint, or the one whose receiver made the digest.
-    """
+    """A signed checkpoint on its way to an anchor: the note, and the ledger and size that it states."""
 
     note: str
     origin: str
-    number: int
-    is_digest: bool = False
+    size: int
 
 
 class ExternalAnchor(Protocol):
@@ -64,5 +58,4 @@ def join_readings(readings: Iterable[AnchorReading]) -> AnchorReading:
         tuple(each for reading in kept for each in reading.checkpoints),
         tuple(each for reading in kept for each in reading.damaged),
         tuple(each for reading in kept for each in reading.findings),
-        tuple(each for reading in kept for each in reading.digests),
     )

@@ -124,11 +124,6 @@ class FileAnchor:
         slug = _UNSAFE.sub("-", origin).strip("-.")[:_SLUG_SIZE] or "ledger"
         return self.folder / f"{slug}-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
 
-    def evidence_folder(self, origin: str, *, is_digest: bool = False) -> Path:
-        """Where other anchors write down what they have of a ledger: its folder, or that of its digests."""
-        folder = self.folder_of(origin)
-        return self.folder / "digests" / folder.name if is_digest else folder
-
     def _newest(self, origin: str) -> Checkpoint | None:
         for path in sorted(self.folder_of(origin).glob("*.jsonl"), reverse=True):
             checkpoints = [

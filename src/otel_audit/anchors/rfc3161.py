@@ -51,8 +51,8 @@ class Rfc3161Anchor:
 
     def publish(self, publication: Publication) -> None:
         """Have the note timestamped, and keep the token. See ``ExternalAnchor``."""
-        folder = self._records.evidence_folder(publication.origin, is_digest=publication.is_digest) / _KIND
-        token_file = folder / f"{publication.number:020}-{self.name}.tsr"
+        folder = self._records.folder_of(publication.origin) / _KIND
+        token_file = folder / f"{publication.size:020}-{self.name}.tsr"
         if token_file.exists():
             return
         note = publication.note.encode()

@@ -1,7 +1,6 @@
 """The S3 anchor: each note is an object that nobody can replace or delete before a date (Object Lock, COMPLIANCE).
 
-    <prefix><SHA-256(origin), hex>/<size, 20 digits>           a checkpoint's signed note
-    <prefix>digest/<SHA-256(origin), hex>/<number, 20 digits>  a digest's
+    <prefix><SHA-256(origin), hex>/<size, 20 digits>
 
 What was published is also written down beside the file anchor's records (``s3/<name>.jsonl``), so that an object
 that is missing is missed. Nothing but hashes, sizes and the ledgers' names ever leaves: it could not be erased.
@@ -34,8 +33,7 @@ from otel_audit.ledger.note import parse_note
 from otel_audit.model import Finding
 
 _PRECONDITION_FAILED: Final = 412
-_DIGEST: Final = "digest/"
-_KEY: Final = re.compile(r"(?P<digest>digest/)?(?P<origin>[0-9a-f]{64})/(?P<number>[0-9]{20})")
+_KEY: Final = re.compile(r"(?P<origin>[0-9a-f]{64})/(?P<size>[0-9]{20})")
 _MAX_NOTE_BYTES: Final = 1_000_000  # signed-note: what a reader has to accept
 _CLOCK_TOLERANCE: Final = timedelta(hours=1)  # between our clock, which sets the date, and that of S3
 _READERS: Final = 16
@@ -124,11 +122,10 @@ class S3Anchor:
                 read = list(pool.map(lambda each: self._get(*each), wanted))
         names = {_hash(origin): origin for origin in origins or ()}
         checkpoints: list[AnchoredCheckpoint] = []
-        digests: list[AnchoredCheckpoint] = []
         for version in read:
             anchored = self._examine(version, names, findings)
             if anchored is not None:
-                (digests if _DIGEST in version.key.removeprefix(prefix) else checkpoints).append(anchored)
+                checkpoints.append(anchored)
         by_key: dict[str, list[_Version]] = {}
         for version in read:
             by_key.setdefault(version.key, []).append(version)
@@ -144,20 +141,19 @@ class S3Anchor:
                 )
         findings += self._compare_records(by_key, hashes, records)
         checkpoints.sort(key=lambda anchored: anchored.published_at)
-        return AnchorReading(tuple(checkpoints), (), tuple(findings), tuple(digests))
+        return AnchorReading(tuple(checkpoints), (), tuple(findings))
 
     def _examine(self, version: _Version, names: dict[str, str], findings: list[Finding]) -> AnchoredCheckpoint | None:
         match = _KEY.fullmatch(version.key.removeprefix(self._settings.prefix))
         assert match is not None  # noqa: S101 - only such keys were read
-        is_digest, number = bool(match["digest"]), int(match["number"])
         try:
             note = version.body.decode()
-            stated, size = _stated(note, is_digest=is_digest)
+            stated, size = _stated(note)
         except (UnicodeDecodeError, VerificationError) as exc:
             findings.append(self._finding(Code.ANCHOR_OVERWRITTEN, version.key, f"holds no note of ours: {exc}"))
             return None
-        if (_hash(stated), size) != (match["origin"], number):
-            detail = f"holds the note of {stated!r}, number {size}: it was moved or copied here"
+        if (_hash(stated), size) != (match["origin"], int(match["size"])):
+            detail = f"holds the note of {stated!r}, size {size}: it was moved or copied here"
             owner = names.get(match["origin"], stated)
             findings.append(self._finding(Code.ANCHOR_MOVED, version.key, detail, origin=owner))
             return None
@@ -222,11 +218,11 @@ class S3Anchor:
     def _write_down(self, publication: Publication, key: str, body: bytes, now: datetime) -> None:
         if self._records is None:
             return
-        folder = self._records.evidence_folder(publication.origin, is_digest=publication.is_digest) / self.kind
+        folder = self._records.folder_of(publication.origin) / self.kind
         path = folder / f"{self.name}.jsonl"
         record = {
             "origin": publication.origin,
-            "number": publication.number,
+            "size": publication.size,
             "key": key,
             "sha256": hashlib.sha256(body).hexdigest(),
             "published_at": _utc(now),
@@ -235,13 +231,12 @@ class S3Anchor:
         append_durably(path, json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
 
     def _key(self, publication: Publication) -> str:
-        digest = _DIGEST if publication.is_digest else ""
-        return f"{self._settings.prefix}{digest}{_hash(publication.origin)}/{publication.number:020}"
+        return f"{self._settings.prefix}{_hash(publication.origin)}/{publication.size:020}"
 
     def _finding(self, code: Code, key: str, detail: str, version: _Version | None = None, origin: str = "") -> Finding:
         if version is not None and not origin:
             try:
-                origin = _stated(version.body.decode(), is_digest=_DIGEST in key)[0]
+                origin = _stated(version.body.decode())[0]
             except (UnicodeDecodeError, VerificationError):
                 origin = ""
         return Finding(code, origin, f"anchor {self.name}: s3://{self._settings.bucket}/{key} {detail}")
@@ -275,8 +270,7 @@ class _explained:  # noqa: N801 - a context manager
             raise AnchorUnavailable(f"{self._where}: {error}") from error
 
 
-def _stated(note: str, *, is_digest: bool) -> tuple[str, int]:
-    del is_digest
+def _stated(note: str) -> tuple[str, int]:
     checkpoint = read_checkpoint(note)
     return checkpoint.origin, checkpoint.size
 

@@ -68,11 +68,11 @@ class Carrier:
     def offer(self, publication: Publication) -> None:
         """Take a newer note to carry. Returns at once."""
         with self._turn:
-            if publication.number <= self._state.published_size:
+            if publication.size <= self._state.published_size:
                 return
             self._offered = publication
             since = self._state.behind_since_unix_nano or self._clock()
-            self._state = replace(self._state, newest_size=publication.number, behind_since_unix_nano=since)
+            self._state = replace(self._state, newest_size=publication.size, behind_since_unix_nano=since)
             self._turn.notify_all()
 
     def carry_now(self) -> AnchorState:
@@ -142,7 +142,7 @@ class Carrier:
                     self._offered = None
                 self._state = replace(
                     self._state,
-                    published_size=publication.number,
+                    published_size=publication.size,
                     last_success_unix_nano=now,
                     behind_since_unix_nano=0 if caught_up else now,
                     last_error="",
