@@ -30,10 +30,13 @@ from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Made, Making, write_bundle
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
 from otel_audit.store.analytics import Analytics
+from otel_audit.store.anchor_states import AnchorState, read_states
 from otel_audit.store.database import Database, open_for_reading
 from otel_audit.store.embedded import is_locked
 from otel_audit.store.folder import DataFolder, RunInfo
 from otel_audit.store.reader import Reader
+
+__all__ = ["AnchorState"]  # what pages may name of the store
 
 SERVICE_NAME: Final = "otel-audit-dashboard"
 _SAME_VIEW_SECONDS: Final = 600.0  # Streamlit runs a page again at each click: one look is one event
@@ -166,6 +169,14 @@ def anchor_place() -> str:
     """The anchor folder as a path; empty when there is none."""
     anchor = _anchor()
     return str(anchor.folder) if anchor else ""
+
+
+def anchor_states() -> list[AnchorState]:
+    """How far each anchor out of reach is, by the receiver's own account; none where no data folder is known.
+
+    Raises ConfigError when a file is damaged.
+    """
+    return read_states(_folder()) if _settings.data else []
 
 
 def verify_command() -> str:

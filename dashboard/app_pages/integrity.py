@@ -9,8 +9,9 @@ import links
 import streamlit as st
 import trust
 from components import frame
-from formats import count, esc, moment, short_hash, zone_label
+from formats import count, duration, esc, moment, short_hash, zone_label
 
+from otel_audit.errors import ConfigError
 from otel_audit.model import EventType, Filter, Finding
 
 zone: str = st.session_state["_zone"]
@@ -118,6 +119,32 @@ def _ledgers() -> None:
     frame.section("Ledgers", "A ledger is a sequence of entries, each bound to all before it by a hash.", body)
 
 
+def _anchors() -> None:
+    try:
+        states = deps.anchor_states()
+    except ConfigError as exc:
+        frame.section("Anchors out of reach", str(exc))
+        return
+    if not states:
+        return
+    now = deps.now_unix_nano()
+    rows = "".join(_anchor_row(state, now) for state in states)
+    head = "".join(
+        f'<th style="text-align:left">{name}</th>' for name in ("Anchor", "Last success", "Behind", "Problem")
+    )
+    body = f'<div class="card" style="overflow-x:auto"><table><tr>{head}</tr>{rows}</table></div>'
+    frame.section("Anchors out of reach", "Copies and timestamps of checkpoints that nobody here can rewrite.", body)
+
+
+def _anchor_row(state: deps.AnchorState, now: int) -> str:
+    success = moment(state.last_success_unix_nano, zone) if state.last_success_unix_nano else "never"
+    behind = "no"
+    if state.lag_entries:
+        behind = f"{count(state.lag_entries, 'entry', 'entries')}, for {duration(state.lag_seconds(now))}"
+    cells = (f"{state.name} ({state.kind})", success, behind, state.last_error or "none")
+    return "<tr>" + "".join(f"<td>{esc(cell)}</td>" for cell in cells) + "</tr>"
+
+
 def _tail_words(origin: str, anchored: int) -> str:
     """Since when entries wait for an anchor: until then they could be rewritten unnoticed."""
     entry = deps.reader().entry(origin, anchored)
@@ -176,6 +203,7 @@ left, right = st.columns([1.25, 1], gap="large")
 with left:
     _findings()
     _ledgers()
+    _anchors()
 with right:
     _known_gaps()
     _offline()

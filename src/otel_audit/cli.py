@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "keys": "otel_audit.receiver.key_commands",
     "retention": "otel_audit.receiver.retention_commands",
     "hold": "otel_audit.receiver.retention_commands",
+    "anchor": "otel_audit.receiver.ledger_commands",
     "doctor": "otel_audit.reports.doctor_command",
 }
 

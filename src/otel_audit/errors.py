@@ -56,3 +56,11 @@ class LedgerConflict(AuditError):
 
 class VerificationError(AuditError):
     """A proof, signature or hash does not hold. Do not retry: somebody has to look at the evidence."""
+
+
+class AnchorUnavailable(AuditError):
+    """An anchor refused or did not answer. Nothing is lost: the receiver tries again until it succeeds."""
+
+
+class AnchorConflict(AuditError):
+    """An anchor holds something else where our checkpoint should be. Run ``otel-audit verify``."""

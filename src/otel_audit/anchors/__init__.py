@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
 from otel_audit.model import Finding
@@ -23,11 +24,38 @@ class AnchorReading:
     findings: tuple[Finding, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A signed checkpoint on its way to an anchor: the note, and the ledger and size that it states."""
+
+    note: str
+    origin: str
+    size: int
+
+
+class ExternalAnchor(Protocol):
+    """An anchor that is reached over a network, and may be away for a while."""
+
+    @property
+    def name(self) -> str:
+        """What the configuration calls it."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of anchor, such as ``s3``."""
+
+    def publish(self, publication: Publication) -> None:
+        """Keep a note; publishing it again is harmless.
+
+        Raises AnchorUnavailable when it has to be tried again, AnchorConflict when the anchor holds something else.
+        """
+
+
 def join_readings(readings: Iterable[AnchorReading]) -> AnchorReading:
     """What several anchors gave back, as one."""
-    joined = list(readings)
+    kept = list(readings)
     return AnchorReading(
-        tuple(checkpoint for reading in joined for checkpoint in reading.checkpoints),
-        tuple(damage for reading in joined for damage in reading.damaged),
-        tuple(finding for reading in joined for finding in reading.findings),
+        tuple(each for reading in kept for each in reading.checkpoints),
+        tuple(each for reading in kept for each in reading.damaged),
+        tuple(each for reading in kept for each in reading.findings),
     )

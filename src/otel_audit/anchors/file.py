@@ -13,9 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_audit.anchors import AnchorReading
+from otel_audit.anchors._durable import append_durably, make_durable_folder, replace_durably
 from otel_audit.errors import ConfigError, LedgerConflict, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.keys import open_rotation
@@ -71,7 +70,7 @@ class FileAnchor:
             "published_at": published.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "note": note,
         }
-        folder = origin_folder(self.folder, checkpoint.origin)
+        folder = self.folder_of(checkpoint.origin)
         make_durable_folder(folder)
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n"
         append_durably(folder / f"{published:%Y-%m-%d}.jsonl", line.encode())
@@ -99,10 +98,10 @@ class FileAnchor:
         make_durable_folder(self.folder)
         for each, proof in added:
             if proof:
-                folder = origin_folder(self.folder, each.name)
+                folder = self.folder_of(each.name)
                 make_durable_folder(folder)
-                replace_durably(folder / f"rotation-{each.key_id.hex()}.note", proof)
-        replace_durably(self.folder / _TRUST_FILE, format_trust(trust.with_keys(each for each, _ in added)))
+                replace_durably(folder / f"rotation-{each.key_id.hex()}.note", proof.encode())
+        replace_durably(self.folder / _TRUST_FILE, format_trust(trust.with_keys(each for each, _ in added)).encode())
 
     def trusted_keys(self) -> list[VerifierKey]:
         """The verifier keys remembered here, none without such a file. Raises ConfigError if it is broken."""
@@ -127,7 +126,7 @@ class FileAnchor:
 
     def read(self, origin: str) -> AnchorReading:
         """All checkpoints of one ledger, oldest first. Signatures are for the verifier to check."""
-        return _read_folder(origin_folder(self.folder, origin))
+        return _read_folder(self.folder_of(origin))
 
     def read_all(self) -> AnchorReading:
         """All checkpoints of all ledgers."""
@@ -137,8 +136,12 @@ class FileAnchor:
             tuple(line for reading in readings for line in reading.damaged),
         )
 
+    def folder_of(self, origin: str) -> Path:
+        """Return where a ledger's records are: a safe name for people, and a hash so that no two origins share it."""
+        return origin_folder(self.folder, origin)
+
     def _newest(self, origin: str) -> Checkpoint | None:
-        for path in sorted(origin_folder(self.folder, origin).glob("*.jsonl"), reverse=True):
+        for path in sorted(self.folder_of(origin).glob("*.jsonl"), reverse=True):
             checkpoints = [
                 read_checkpoint(record.note) for record in _read_file(path) if isinstance(record, AnchoredCheckpoint)
             ]
@@ -198,47 +201,6 @@ def _parse_record(line: bytes, where: str) -> AnchoredCheckpoint:
     if (record["size"], record["root_hash"]) != (claimed.size, _base64(claimed.root_hash)):
         raise ValueError("its size or root_hash is not what its note says")
     return AnchoredCheckpoint(str(record["origin"]), record["note"], where, str(record["published_at"]))
-
-
-def append_durably(path: Path, line: bytes) -> None:
-    """Append a line and fsync it; a torn line that a crash left before it stays a line of its own."""
-    is_new = not path.exists()
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                line = b"\n" + line
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
-    if is_new:
-        _sync_folder(path.parent)
-
-
-def replace_durably(path: Path, text: str) -> None:
-    """Put a text in a file's place, whole or not at all, and return once it is on the disk."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
-    _sync_folder(path.parent)
-
-
-def make_durable_folder(folder: Path) -> None:
-    """Make a folder whose name outlives a crash."""
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _base64(raw: bytes) -> str:

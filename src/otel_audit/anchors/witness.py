@@ -21,7 +21,8 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from otel_audit.anchors import AnchorReading
-from otel_audit.anchors.file import append_durably, make_durable_folder, origin_folder, replace_durably
+from otel_audit.anchors._durable import append_durably, make_durable_folder, replace_durably
+from otel_audit.anchors.file import origin_folder
 from otel_audit.errors import AuditError, ConfigError, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.cosignature import CosignatureKey, add_cosignatures, verify_cosignatures
@@ -217,7 +218,7 @@ class WitnessAnchor:
         path = self._file(state.origin, ".state")
         make_durable_folder(path.parent.parent)
         make_durable_folder(path.parent)
-        replace_durably(path, json.dumps(asdict(state), indent=2, ensure_ascii=False) + "\n")
+        replace_durably(path, json.dumps(asdict(state), indent=2, ensure_ascii=False).encode() + b"\n")
 
     def _file(self, origin: str, suffix: str) -> Path:
         name = self.address.key.name

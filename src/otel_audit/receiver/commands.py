@@ -88,6 +88,12 @@ def receiver_options(command: _Command) -> _Command:
                 help="Witness that cosigns each checkpoint, as URL=KEY (otel-audit witness --show-key). Repeatable.",
             ),
             click.option(
+                "--anchors",
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                envvar="OTEL_AUDIT_ANCHORS",
+                help="TOML file of [[anchors]] out of reach: S3 Object Lock, timestamp authorities.",
+            ),
+            click.option(
                 "--checkpoint-seconds",
                 type=click.FloatRange(0.1, 10.0),
                 default=5.0,

@@ -1,4 +1,4 @@
-"""Commands that have a ledger's writer do something: ``otel-audit checkpoint``."""
+"""Commands that have a ledger's writer do something: ``otel-audit checkpoint`` and ``anchor``."""
 
 from __future__ import annotations
 
@@ -35,6 +35,12 @@ _LEDGER: Final = (
         envvar="OTEL_AUDIT_ANCHOR_DIR",
         help="Folder that checkpoints are copied to.  [default: DATA-anchors]",
     ),
+    click.option(
+        "--anchors",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        envvar="OTEL_AUDIT_ANCHORS",
+        help="TOML file of [[anchors]] out of reach: S3 Object Lock, timestamp authorities.",
+    ),
 )
 
 
@@ -57,3 +63,23 @@ def checkpoint(*, as_json: bool, **ledger: Any) -> None:
     """Seal everything up to now with a signed checkpoint, and print it: keep a copy where nobody can change it."""
     sealed = operate("checkpoint", {}, ledger)
     click.echo(json.dumps(sealed, indent=2) if as_json else sealed["note"], nl=as_json)
+
+
+@click.command(epilog="\b\nExample: otel-audit anchor --now --data audit-data")
+@ledger_options
+@click.option("--now", is_flag=True, required=True, help="Do not wait for the anchors' own rhythm.")
+@click.option("--kind", default="", help="Only anchors of this kind: s3 or rfc3161.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def anchor(*, now: bool, kind: str, as_json: bool, **ledger: Any) -> None:
+    """Seal everything up to now, and publish it to the anchors out of reach. Exit code 1: one of them failed."""
+    del now  # asked for, so that nobody publishes by mistake: what S3 has locked stays
+    done = operate("anchor", {"kind": kind}, ledger)
+    if as_json:
+        click.echo(json.dumps(done, indent=2))
+    else:
+        click.echo(f"Ledger {done['origin']}, {done['size']:,} entries")
+        for each in done["anchors"]:
+            said = each["last_error"] or f"has {each['published_size']:,} entries"
+            click.echo(f"  {each['name']:<24} {'FAILED' if each['last_error'] else 'ok':<7} {said}")
+    if any(each["last_error"] for each in done["anchors"]):
+        raise click.exceptions.Exit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from otel_audit.receiver.anchoring import Anchoring
 from otel_audit.receiver.checkpoints import Checkpointer
 from otel_audit.receiver.erasure import Eraser
 from otel_audit.receiver.sequencer import Sequencer
@@ -27,3 +28,4 @@ class OpenLedger:
     checkpointer: Checkpointer
     sequencer: Sequencer
     eraser: Eraser
+    anchoring: Anchoring

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from otel_audit.errors import ConfigError
 from otel_audit.ledger.checkpoint import read_checkpoint
 from otel_audit.receiver.erasure import ErasureRequest
 from otel_audit.receiver.open_ledger import OpenLedger
@@ -33,8 +34,21 @@ def erase(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return ledger.eraser.plan(request).told() if dry_run else ledger.eraser.erase(request)
 
 
+def anchor(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Seal what is committed, and publish it now to the external anchors (those of one ``kind``)."""
+    carriers = ledger.anchoring.carriers
+    kind = str(arguments.get("kind", ""))
+    if not carriers:
+        raise ConfigError("no external anchors are set up: give `up` or `serve` an --anchors FILE")
+    if kind and kind not in {carrier.settings.kind for carrier in carriers}:
+        raise ConfigError(f"no anchor of kind {kind!r} is set up")
+    sealed = checkpoint(ledger, {})
+    return {"origin": sealed["origin"], "size": sealed["size"], "anchors": ledger.anchoring.carry_now(kind)}
+
+
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "checkpoint": checkpoint,
+    "anchor": anchor,
     "erase": erase,
     "rotate-key": rotate_key,
     "retention": retention,

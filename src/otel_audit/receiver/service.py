@@ -17,12 +17,15 @@ from pathlib import Path
 from typing import Final
 
 from otel_audit.anchors.file import FileAnchor
+from otel_audit.anchors.opened import open_anchor
+from otel_audit.anchors.settings import load_anchors
 from otel_audit.anchors.witness import WitnessAddress
 from otel_audit.errors import AuditError, ConfigError, LedgerConflict, StoreUnavailable, VerificationError
 from otel_audit.ledger.checkpoint import open_checkpoint
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.model import AuditEvent, Checkpoint, EventType
 from otel_audit.privacy.policy import choose_policy
+from otel_audit.receiver.anchoring import Anchoring
 from otel_audit.receiver.audit_signal.intake import AuditIntake
 from otel_audit.receiver.audit_signal.producer_keys import ProducerKeys, read_producer_keys
 from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Anchor, Checkpointer
@@ -68,6 +71,7 @@ class ReceiverSettings:
     url: str = ""
     origin: str | None = None
     anchor_dir: Path | None = None
+    anchors: Path | None = None  # a TOML file of [[anchors]]: docs/how-to/anchors.md
     checkpoint_seconds: float = DEFAULT_INTERVAL_SECONDS
     max_pending_mib: int = 256
     cors_origins: tuple[str, ...] = ()
@@ -94,6 +98,7 @@ class Receiver:
         )
         self.anchor_dir = settings.anchor_dir or self.folder.anchors
         self.witnesses = [WitnessAddress.parse(text) for text in settings.witnesses]
+        self.external = load_anchors(settings.anchors) if settings.anchors else ()
         self.token = secrets.token_urlsafe(32)
         self.losses = Losses()
         self.conflict: LedgerConflict | None = None
@@ -179,7 +184,8 @@ class Receiver:
         own = own_keys(self.folder)
         anchor = FileAnchor(self.anchor_dir)
         anchor.remember_key(signers[0].verifier_key, [each.note for each in rotations])
-        anchors: list[Anchor] = [anchor]
+        anchoring = Anchoring([(each, open_anchor(each, anchor)) for each in self.external], self.folder)
+        anchors: list[Anchor] = [anchor, anchoring]
         checkpointer = Checkpointer(
             writer,
             signers[0],
@@ -215,6 +221,8 @@ class Receiver:
         self._writer_id = uuid.uuid4().hex
         self._epoch = writer.claim(self._writer_id, time.time_ns())
         self._writer = writer
+        anchoring.start()
+        undo.callback(anchoring.stop)  # after the sequencer's last checkpoint
         sequencer.start()
         undo.callback(sequencer.close)
         sequencer.submit([self._life_event(EventType.LEDGER_OPENED)]).result()
@@ -229,7 +237,7 @@ class Receiver:
         )
         eraser.complete()
         eraser.make_texts(writer)
-        ledger = OpenLedger(self.folder, self.anchor_dir, database, writer, checkpointer, sequencer, eraser)
+        ledger = OpenLedger(self.folder, self.anchor_dir, database, writer, checkpointer, sequencer, eraser, anchoring)
         if len(signers) > 1:
             resume_rotation(ledger)
         return ledger

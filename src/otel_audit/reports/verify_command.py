@@ -14,6 +14,8 @@ import click
 
 from otel_audit.anchors import AnchorReading, join_readings
 from otel_audit.anchors.file import FileAnchor
+from otel_audit.anchors.opened import read_anchors
+from otel_audit.anchors.settings import load_anchors, parse_anchors
 from otel_audit.anchors.witness import read_witnessed
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.note import VerifierKey
@@ -45,6 +47,12 @@ _BAR_STEPS: Final = 1000
     multiple=True,
     envvar="OTEL_AUDIT_ANCHOR_DIR",
     help="Folder with anchored checkpoints; may be given more than once.  [default: DATA-anchors]",
+)
+@click.option(
+    "--anchors-from",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="OTEL_AUDIT_ANCHORS_FROM",
+    help="TOML file of [[anchors]] to fetch and check, too: S3 buckets, and timestamps that there must be.",
 )
 @click.option(
     "--no-anchors", is_flag=True, help="Do not compare with anchors. What was rewritten as a whole then passes."
@@ -92,6 +100,7 @@ def verify(
     data: Path | None,
     url: str | None,
     anchor_dirs: tuple[Path, ...],
+    anchors_from: Path | None,
     no_anchors: bool,
     trust_file: Path | None,
     time_tolerance: float,
@@ -124,7 +133,7 @@ def verify(
 
     def check(*, is_first: bool = True) -> Report:
         remembered, wrong = state.load() if state else ({}, [])
-        trust, anchors = _read_evidence(anchor_dirs, folder, trust_file, is_left_out=no_anchors)
+        trust, anchors = _read_evidence(anchor_dirs, anchors_from, folder, trust_file, is_left_out=no_anchors)
         hidden = as_json or watch or not sys.stderr.isatty()
         with open_for_reading(data, url) as database, _progress(hidden=hidden) as progress:
             report = verify_database(
@@ -172,7 +181,12 @@ def _remember(ledger: LedgerReport) -> Verified:
 
 
 def _read_evidence(
-    anchor_dirs: tuple[Path, ...], folder: DataFolder | None, trust_file: Path | None, *, is_left_out: bool
+    anchor_dirs: tuple[Path, ...],
+    anchors_from: Path | None,
+    folder: DataFolder | None,
+    trust_file: Path | None,
+    *,
+    is_left_out: bool,
 ) -> tuple[Trust, AnchorReading | None]:
     """What to believe, and what the anchors hold (None: they are left out)."""
     default = [folder.anchors] if folder else []
@@ -183,10 +197,13 @@ def _read_evidence(
     trust = _trusted(trust_file, folders, folder)
     if is_left_out:
         return trust, None
+    external = (*parse_anchors(trust.anchors, str(trust_file)), *(load_anchors(anchors_from) if anchors_from else ()))
+    expected = [folder.identity().origin] if folder else []
+    origins = {*expected, *(key.name for key in trust.verifier_keys)} or None
     # What witnesses cosigned is read last: then it is not older than the checkpoints that it must cover.
     return trust, join_readings(
         [
-            *(anchor.read_all() for anchor in folders),
+            read_anchors(folders, external, trust.tsa_roots, origins),
             *(read_witnessed(anchor.folder, witness_keys(trust)) for anchor in folders),
         ]
     )

@@ -101,6 +101,11 @@ class DataFolder:
         return self.home / "keys"
 
     @property
+    def anchor_states(self) -> Path:
+        """Directory where the receiver writes down how far each external anchor is."""
+        return self.home / "anchors"
+
+    @property
     def lock_file(self) -> Path:
         """The file that the engine holds a ``flock`` on while the folder is open."""
         return self.path / "status"
@@ -121,7 +126,7 @@ class DataFolder:
             )
         with self._explained("create"):
             self.path.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
-            for folder in (self.home, self.keys):
+            for folder in (self.home, self.keys, self.anchor_states):
                 folder.mkdir(mode=_PRIVATE_DIR, exist_ok=True)
                 folder.chmod(_PRIVATE_DIR)
             if not self.exists():

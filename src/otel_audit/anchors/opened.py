@@ -1,0 +1,73 @@
+"""Anchors by their settings: opened for publishing, and read for verifying."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from otel_audit.anchors import AnchorReading, ExternalAnchor, join_readings
+from otel_audit.anchors.file import FileAnchor
+from otel_audit.anchors.settings import AnchorSettings
+from otel_audit.errors import ConfigError
+from otel_audit.ledger.findings import Code
+from otel_audit.model import Finding
+
+
+def open_anchor(settings: AnchorSettings, records: FileAnchor) -> ExternalAnchor:
+    """The anchor of these settings; its library is loaded here. Raises ConfigError when that is not installed."""
+    try:
+        if settings.kind == "s3":
+            from otel_audit.anchors.s3 import S3Anchor  # noqa: PLC0415 - loads boto3
+
+            return S3Anchor(settings, records)
+        from otel_audit.anchors.rfc3161 import Rfc3161Anchor  # noqa: PLC0415 - loads rfc3161-client
+
+        return Rfc3161Anchor(settings, records)
+    except ModuleNotFoundError as exc:
+        raise ConfigError(
+            f"anchor {settings.name} needs {exc.name}, which is not installed: pip install 'otel-audit[anchors]'"
+        ) from exc
+
+
+def read_anchors(
+    folders: Sequence[FileAnchor],
+    external: Iterable[AnchorSettings] = (),
+    tsa_roots: Sequence[str] = (),
+    origins: Collection[str] | None = None,
+) -> AnchorReading:
+    """What all anchors gave back: the folders, the timestamps in them, and every external anchor.
+
+    ``origins`` are the ledgers that external anchors are asked for (None: all that they have). An external anchor that
+    has no checkpoint of one of them is an ANCHOR_MISSING. Raises AnchorUnavailable when one does not answer: what can
+    not be read must not pass for verified.
+    """
+    readings = [folder.read_all() for folder in folders]
+    readings += _read_tokens(folders, tsa_roots, origins)
+    for settings in external:
+        if settings.kind == "s3":
+            from otel_audit.anchors.s3 import S3Anchor  # noqa: PLC0415 - loads boto3
+
+            readings.append(S3Anchor(settings, None).read(origins, folders))
+        readings.append(AnchorReading(findings=tuple(_missing(settings, readings, origins or ()))))
+    return join_readings(readings)
+
+
+def _read_tokens(
+    folders: Sequence[FileAnchor], roots: Sequence[str], origins: Collection[str] | None
+) -> Iterator[AnchorReading]:
+    if not any(any(folder.folder.glob("*/rfc3161/*.tsr")) for folder in folders):
+        return
+    from otel_audit.anchors.rfc3161 import read_tokens  # noqa: PLC0415 - loads rfc3161-client
+
+    for folder in folders:
+        yield read_tokens(folder, roots, origins)
+
+
+def _missing(
+    settings: AnchorSettings, readings: Sequence[AnchorReading], origins: Collection[str]
+) -> Iterator[Finding]:
+    have = {each.origin for reading in readings for each in reading.checkpoints if each.kind == settings.kind}
+    refused = {found.origin for reading in readings for found in reading.findings}
+    for origin in sorted(set(origins) - have - refused):
+        yield Finding(
+            Code.ANCHOR_MISSING, origin, f"anchor {settings.name} ({settings.place}) has no checkpoint of this ledger"
+        )
