@@ -118,7 +118,8 @@ def scope_words(where: Filter) -> list[str]:
     return [
         *(f"reviewer {each}" for each in where.reviewer_id),
         *where.task_kind,
-        *(f"model {each}" for each in (*where.model, *where.task_model)),
+        *(f"model {each}" for each in (*where.model, *where.asked_model, *where.task_asked_model)),
+        *(f"model version {each}" for each in (*where.answering_model, *where.task_answering_model)),
         *(f"prompt {each}" for each in where.task_prompt_name or where.prompt_name),
         *(f"prompt version {each}" for each in (*where.prompt_version, *where.task_prompt_version)),
         *where.service,

@@ -98,7 +98,7 @@ def narrowed(where: Filter, by: str, group: str) -> Filter:
         case "kind":
             return replace(where, task_kind=(group,))
         case "model":
-            return replace(where, task_model=(group,))
+            return replace(where, task_asked_model=(group,))
         case _:
             return replace(where, service=(group,))
 

@@ -21,7 +21,7 @@ from otel_audit.model import EventType, Filter
 zone: str = st.session_state["_zone"]
 _FIELDS = (
     ("Kind of task", "task_kind", "kind", "task_kind"),
-    ("AI model", "model", "model", "task_model"),
+    ("AI model", "asked_model", "model", "task_asked_model"),
     ("Service", "service", "service", "service"),
     ("Environment", "environment", "env", "environment"),
     ("Reviewer", "reviewer_id", "reviewer", "reviewer_id"),
@@ -234,6 +234,7 @@ def _quick(found: gather.Reviews, floor: int, wpm: int) -> None:
         ["Task", "Decided", "Kind", "Decision", "Words, about", "Expected at least", "Took"],
         lines,
         "Unusually quick reviews, newest first",
+        words=(1, 2, 3),
     )
 
 

@@ -44,7 +44,9 @@ def choices(column: str, key: str, sizes: Sizes) -> list[str]:
     return list(dict.fromkeys([*values(column, sizes), *st.query_params.get_all(key)]))
 
 
-def ask(sizes: Sizes, zone: str, fields: Sequence[tuple[str, str, str, str]], extra: Callable[[], None]) -> Scope:
+def ask(
+    sizes: Sizes, zone: str, fields: Sequence[tuple[str, str, str, str]], extra: Callable[[], None] | None = None
+) -> Scope:
     """The filter bar. ``fields`` are (label, column of the facet, key in the URL, field of the filter)."""
     now = datetime.now(ZoneInfo(zone))
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small", key="scopebar")
@@ -62,8 +64,9 @@ def ask(sizes: Sizes, zone: str, fields: Sequence[tuple[str, str, str, str]], ex
         for label, column, key, field in fields:
             picked = st.multiselect(label, choices(column, key, sizes), key=key, bind="query-params")
             chosen[field] = tuple(picked)
-    with bar:
-        extra()
+    if extra:
+        with bar:
+            extra()
     custom = _custom(now.date(), zone) if period == CUSTOM else None
     bounds = presenters.period_bounds(period or "", now, custom)
     return Scope(Filter(since=bounds[0], until=bounds[1], sizes=sizes, **chosen), bounds)  # type: ignore[arg-type]
