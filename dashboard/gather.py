@@ -41,15 +41,16 @@ class Reviews:
 def reviews(where: Filter, quick_floor: int, words_per_minute: int, zone: str) -> Reviews:
     """Ask for the figures of the page on reviewer activity, but for its charts and groups."""
     store, behind = deps.analytics(), reviewing.sets(where, quick_floor, words_per_minute)
-    double = store.double_reviewed(where)
+    double, decisions = store.double_reviewed(where), store.decisions_by_day(where, zone)
     head = reviewing.overview(
         store.reviews(where),
         store.reviews(behind["first_decisions"]),
         double,
-        deps.reader().count(behind["quick"]).events,
-        behind,
+        quick=deps.reader().count(behind["quick"]).events,
+        behind=behind,
+        days=len({day for day, decision, _ in decisions if decision not in {"", reviewing.ABANDONED}}),
     )
-    return Reviews(head, behind, store.decisions_by_day(where, zone), double, store.escalations(where))
+    return Reviews(head, behind, decisions, double, store.escalations(where))
 
 
 def review_groups(where: Filter, by: str) -> list[tuple[str, list[Figure]]]:

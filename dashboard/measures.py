@@ -25,7 +25,7 @@ class Figure:
     section: str
     name: str
     value: float | None
-    unit: str  # count, seconds, share, index, tokens, or a currency
+    unit: str  # count, number, seconds, share, index, tokens, or a currency
     n: int
     where: Filter | None = None
     group: str = ""
@@ -44,6 +44,8 @@ class Figure:
                 return duration(self.value)
             case "share":
                 return percent(self.value)
+            case "number":
+                return f"{self.value:,.1f}"
             case "index":
                 return f"{self.value:.2f}"
             case _:

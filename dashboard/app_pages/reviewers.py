@@ -69,8 +69,12 @@ def _head(head: reviewing.Overview) -> None:
             show.card("Reviews decided", head.decided, f"in {count(head.tasks, 'task')}"),
             show.card("Active time, median", median, _ninetieth(ninetieth, "review")),
             show.card("Wait in the queue, median", wait, _ninetieth(wait_ninetieth, "review")),
+            show.card(
+                "Decided per active day", head.throughput, f"on {count(head.throughput.n, 'day')} with a decision"
+            ),
             show.card("First-pass rate", head.first_pass, show.of_n(head.first_pass, "first decision")),
             show.card("Override rate", head.overrides, show.of_n(head.overrides, "review")),
+            show.card("Same decision", head.together, show.of_n(head.together, "task")),
             show.card("Unusually quick", head.quick, "recorded, not blocked"),
         )
     )

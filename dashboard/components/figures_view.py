@@ -54,8 +54,9 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]], label: str, *, wo
 
 def chip(icon: str, tone: str, label: str, figure: Figure) -> str:
     """A kind of decision: colour, icon, word and count."""
+    name = esc(label[:1].upper() + label[1:])
     return (
-        f'<span class="t-{tone} chip"><span class="ic" aria-hidden="true">{icon}</span> {esc(label)} '
+        f'<span class="t-{tone} chip"><span class="ic" aria-hidden="true">{icon}</span> {name} '
         f"<b>{linked(figure)}</b></span>"
     )
 

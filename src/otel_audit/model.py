@@ -146,7 +146,7 @@ class Filter:
     and nothing of any other ledger; so a count and the export after it agree while events arrive.
     ``action`` is what was done to the trail (VIEW, EXPORT, ...); confidences are 0 to 1, both ends included.
 
-    ``model`` is either of what was asked for and what answered, ``asked_model`` and ``answering_model`` are one of them.
+    ``model`` is either of what was asked for and what answered, ``asked_model`` and ``answering_model`` one of them.
     The fields that begin with ``task_`` (but ``task_id`` and ``task_kind``) ask for entries of tasks that one AI call
     with all of these answered. ``next_decision`` asks for escalations by what the next review of the task
     decided ("" is none yet). ``figure`` names the set behind a figure of the dashboard, a block of
