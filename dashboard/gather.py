@@ -162,12 +162,6 @@ def _reviewed_by(behind: Filter, by: str) -> list[Reviewed]:
     return store.reviews_by_ai_service(behind) if by == "service" else store.reviews_by(behind, by)
 
 
-def compared(where: Filter, by: str, before: str, after: str) -> tuple[list[Figure], list[Figure]]:
-    """The figures of two groups, in the same order."""
-    lines = dict(usage_groups(where, by, prices_or_none()))
-    return lines[before], lines[after]
-
-
 def usage_figures(where: Filter, zone: str) -> list[Figure]:
     """Every figure of the page on AI usage, as the export writes them."""
     table = prices_or_none()

@@ -28,6 +28,17 @@ _FIELDS = (
 )
 
 
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def _reviews(where: Filter, floor: int, wpm: int, zone_name: str) -> gather.Reviews:
+    """Counted once a filter, which has the ledgers' sizes in it."""
+    return gather.reviews(where, floor, wpm, zone_name)
+
+
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def _groups_of(where: Filter, by: str) -> list[tuple[str, list[Figure]]]:
+    return gather.review_groups(where, by)
+
+
 def _rule() -> None:
     """What counts as unusually quick: set by whoever looks, and part of the URL."""
     with st.popover("Quick rule", icon=":material/speed:"):
@@ -143,7 +154,7 @@ def _groups(where: Filter) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    lines = gather.review_groups(where, reviewing.GROUPS[chosen or "Kind of task"])
+    lines = _groups_of(where, reviewing.GROUPS[chosen or "Kind of task"])
     if not lines:
         st.html('<p class="sub">Nothing to compare.</p>')
         return
@@ -263,16 +274,14 @@ def _page() -> None:
                 f'<span class="muted">· {esc(period)}</span></div>')  # fmt: skip
         scope_bar.nothing("reviews")
         return
-    found = gather.reviews(where, floor, wpm, zone)
+    found = _reviews(where, floor, wpm, zone)
     with actions.container(horizontal=True, horizontal_alignment="right"):  # noqa: SIM117 - as the layout nests
         with st.popover("Export", icon=":material/download:", type="primary"):
-            figures = len(gather.review_figures(found.behind["quick"], zone))
             behind = replace(where, event_type=(EventType.REVIEW, EventType.ESCALATION))
             said = "; ".join(scope_words(where))
             scope_bar.export(
                 page="reviewers",
                 where=found.behind["quick"],
-                figures=figures,
                 events=behind,
                 rows=reader.count(behind).events,
                 said=said,

@@ -30,6 +30,17 @@ _FIELDS = (
 )
 
 
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def _usage(where: Filter, zone_name: str, prices: PriceTable | None) -> gather.Usage:
+    """Counted once a filter, which has the ledgers' sizes in it, and once a price table."""
+    return gather.usage(where, zone_name, prices)
+
+
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def _groups_of(where: Filter, by: str, prices: PriceTable | None) -> list[tuple[str, list[Figure]]]:
+    return gather.usage_groups(where, by, prices)
+
+
 def _prices() -> PriceTable | None:
     """The operator's prices; a file that can not be read is told, and the page goes on without."""
     try:
@@ -97,7 +108,7 @@ def _groups(where: Filter) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    lines = gather.usage_groups(where, using.GROUPS[chosen or "AI model"], gather.prices_or_none())
+    lines = _groups_of(where, using.GROUPS[chosen or "AI model"], gather.prices_or_none())
     show.table(
         [
             chosen or "", "Calls", "Errors", "Latency, median", "90th percentile", "Tokens in", "Tokens out", "Cost",
@@ -174,7 +185,8 @@ def _compare(where: Filter) -> None:
         one = st.selectbox("Before", names, key="before", bind="query-params")
     with right:
         two = st.selectbox("After", names, key="after", bind="query-params")
-    before, after = gather.compared(where, by, words[one or names[0]], words[two or names[-1]])
+    figures = dict(_groups_of(where, by, gather.prices_or_none()))
+    before, after = figures[words[one or names[0]]], figures[words[two or names[-1]]]
     show.table(
         ["", "Before", "After", "Change"],
         (
@@ -217,13 +229,12 @@ def _page() -> None:
                 f'<span class="muted">· {esc(period)}</span></div>')  # fmt: skip
         scope_bar.nothing("AI calls")
         return
-    found = gather.usage(where, zone, _prices())
+    found = _usage(where, zone, _prices())
     with actions.container(horizontal=True, horizontal_alignment="right"):  # noqa: SIM117 - as the layout nests
         with st.popover("Export", icon=":material/download:", type="primary"):
             scope_bar.export(
                 page="usage",
                 where=where,
-                figures=len(gather.usage_figures(where, zone)),
                 events=using.calls_where(where),
                 rows=found.called.calls,
                 said="; ".join(scope_words(where)),

@@ -259,7 +259,7 @@ def test_figures_are_exported_and_recorded(store, recorded):
     history(store)
     where = everything(store)
     client = TestClient(server.build_app(("testserver",)))
-    url = links.figures_url("usage", where, rows=0, why="review", zone="UTC")
+    url = links.figures_url("usage", where, why="review", zone="UTC")
     assert client.get(url.replace("why=review", "why=")).status_code == 400
     assert client.get(url.replace("zone=UTC", "zone=../x")).status_code == 400
     assert client.get(url.replace("usage.csv", "nothing.csv")).status_code == 404
@@ -280,7 +280,8 @@ def test_before_and_after_says_what_may_be_chance(store):
     history(store)
     groups = Analytics(store).calls_by(everything(store), "prompt")
     assert using.default_pair(groups) == ("p\n1", "p\n2")
-    before, after = gather.compared(everything(store), "prompt", "p\n1", "p\n2")
+    figures = dict(gather.usage_groups(everything(store), "prompt", None))
+    before, after = figures["p\n1"], figures["p\n2"]
     assert (before[0].value, after[0].value) == (23, 22)
     words = using.change_words(before[-1], after[-1])
     assert words.endswith("may be chance")
