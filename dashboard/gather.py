@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
 
 import deps
 import reviewing
+import using
 from measures import Figure
 from reviewing import Overview
+from using import Cost
 
-from otel_audit.model import Filter
+from otel_audit.errors import ConfigError
+from otel_audit.model import Called, ConfidenceBin, Filter, Reviewed
+from otel_audit.reports.prices import PriceTable, parse_prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +41,16 @@ class Reviews:
 def reviews(where: Filter, quick_floor: int, words_per_minute: int, zone: str) -> Reviews:
     """Ask for the figures of the page on reviewer activity, but for its charts and groups."""
     store, behind = deps.analytics(), reviewing.sets(where, quick_floor, words_per_minute)
-    double = store.double_reviewed(where)
+    double, decisions = store.double_reviewed(where), store.decisions_by_day(where, zone)
     head = reviewing.overview(
         store.reviews(where),
         store.reviews(behind["first_decisions"]),
         double,
-        deps.reader().count(behind["quick"]).events,
-        behind,
+        quick=deps.reader().count(behind["quick"]).events,
+        behind=behind,
+        days=len({day for day, decision, _ in decisions if decision not in {"", reviewing.ABANDONED}}),
     )
-    return Reviews(head, behind, store.decisions_by_day(where, zone), double, store.escalations(where))
+    return Reviews(head, behind, decisions, double, store.escalations(where))
 
 
 def review_groups(where: Filter, by: str) -> list[tuple[str, list[Figure]]]:
@@ -66,4 +73,120 @@ def review_figures(where: Filter, zone: str) -> list[Figure]:
     return [*figures, *(each for _, line in lines for each in line if each.n)]
 
 
-FIGURES: Final[Mapping[str, Callable[[Filter, str], list[Figure]]]] = {"reviewers": review_figures}
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """All that the page on AI usage shows of one filter, but for its groups."""
+
+    called: Called
+    calls: list[Figure]
+    humans: list[Figure]
+    prices: PriceTable | None
+    costs: Mapping[str, Cost]
+    cost: Figure
+    by_day: list[dict[str, Any]]
+    bins: list[ConfidenceBin]
+    calibration: Figure
+    decisions: list[tuple[str, str, int]]
+
+
+def prices() -> PriceTable | None:
+    """The operator's prices; None when there is no such file. Raises ConfigError for one that can not be read."""
+    place = deps.price_file()
+    if place is None or not place.is_file():
+        return None
+    try:
+        return parse_prices(place.read_text(encoding="utf-8"), str(place))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{place}: this file can not be read: {exc}") from exc
+
+
+def prices_or_none() -> PriceTable | None:
+    """The operator's prices; None also when they can not be read, which the page tells in its own place."""
+    try:
+        return prices()
+    except ConfigError:
+        return None
+
+
+def price_example() -> str:
+    """The example that is shipped: how a price file is written, without a price."""
+    return (Path(__file__).parent / "prices.example.toml").read_text(encoding="utf-8")
+
+
+def usage(where: Filter, zone: str, table: PriceTable | None) -> Usage:
+    """Ask for the figures of the page on AI usage, but for its groups."""
+    store = deps.analytics()
+    called, behind = store.calls(where), using.reviews_where(where)
+    by_model = using.costs(store.tokens(where, "model"), table)
+    total = Cost(
+        sum((each.amount for each in by_model.values()), Decimal(0)),
+        sum(each.priced for each in by_model.values()),
+        sum(each.unpriced for each in by_model.values()),
+    )
+    bins = store.calibration(replace(behind, figure=""))
+    return Usage(
+        called=called,
+        calls=using.call_figures("Overview", called, where),
+        humans=using.human_figures("Overview", store.reviews(behind), where),
+        prices=table,
+        costs=by_model,
+        cost=using.cost_figure("Overview", total, table, using.calls_where(where)),
+        by_day=store.calls_by_day(where, zone),
+        bins=bins,
+        calibration=using.calibration(bins, where),
+        decisions=store.decisions_by_day(behind, zone),
+    )
+
+
+def usage_groups(where: Filter, by: str, table: PriceTable | None) -> list[tuple[str, list[Figure]]]:
+    """The table of the page on AI usage: figures of each group, by name."""
+    store, behind = deps.analytics(), using.reviews_where(where)
+    costs = using.costs(store.tokens(where, by), table)
+    reviewed = {each.group: each for each in _reviewed_by(behind, by)}
+    lines = []
+    for called in store.calls_by(where, by):
+        inside, section = using.of_group(where, by, called.group), f"By {by}"
+        name = using.group_words(called.group)
+        figures = [
+            *using.call_figures(section, called, inside, name),
+            using.cost_figure(section, costs.get(called.group), table, using.calls_where(inside), name),
+            *using.human_figures(section, reviewed.get(called.group), inside, name),
+        ]
+        lines.append((called.group, figures))
+    return lines
+
+
+def _reviewed_by(behind: Filter, by: str) -> list[Reviewed]:
+    """First decisions by a group of the AI calls that they are about."""
+    store = deps.analytics()
+    return store.reviews_by_ai_service(behind) if by == "service" else store.reviews_by(behind, by)
+
+
+def usage_figures(where: Filter, zone: str) -> list[Figure]:
+    """Every figure of the page on AI usage, as the export writes them."""
+    table = prices_or_none()
+    found = usage(where, zone, table)
+    figures = [*found.calls, found.cost, *found.humans, found.calibration]
+    for each in using.curve(found.bins):
+        right = each.right
+        figures.append(
+            Figure(
+                "Calibration",
+                "Kept by people",
+                right.value,
+                "share",
+                right.n,
+                group=f"stated {each.stated:.2f}",
+                low=right.low,
+                high=right.high,
+            )
+        )
+    for by in using.GROUPS.values():
+        figures += [each for _, line in usage_groups(where, by, table) for each in line]
+    return figures
+
+
+FIGURES: Final[Mapping[str, Callable[[Filter, str], list[Figure]]]] = {
+    "reviewers": review_figures,
+    "usage": usage_figures,
+}

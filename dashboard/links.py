@@ -43,11 +43,9 @@ def export_url(file_format: str, where: Filter, *, rows: int, why: str) -> str:
     return f"/export/events.{file_format}?" + urlencode([*filter_query(where), ("rows", rows), ("why", why)])
 
 
-def figures_url(page: str, where: Filter, *, rows: int, why: str, zone: str) -> str:
+def figures_url(page: str, where: Filter, *, why: str, zone: str) -> str:
     """Where the figures of a page are downloaded as CSV, made again from the same filter."""
-    return f"/export/figures/{page}.csv?" + urlencode(
-        [*filter_query(where), ("zone", zone), ("rows", rows), ("why", why)]
-    )
+    return f"/export/figures/{page}.csv?" + urlencode([*filter_query(where), ("zone", zone), ("why", why)])
 
 
 def bundle_url(where: Filter, *, why: str) -> str:

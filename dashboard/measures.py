@@ -25,7 +25,7 @@ class Figure:
     section: str
     name: str
     value: float | None
-    unit: str  # count, seconds, share, index, tokens, or a currency
+    unit: str  # count, number, seconds, share, index, tokens, or a currency
     n: int
     where: Filter | None = None
     group: str = ""
@@ -44,6 +44,8 @@ class Figure:
                 return duration(self.value)
             case "share":
                 return percent(self.value)
+            case "number":
+                return f"{self.value:,.1f}"
             case "index":
                 return f"{self.value:.2f}"
             case _:
@@ -118,7 +120,8 @@ def scope_words(where: Filter) -> list[str]:
     return [
         *(f"reviewer {each}" for each in where.reviewer_id),
         *where.task_kind,
-        *(f"model {each}" for each in (*where.model, *where.task_model)),
+        *(f"model {each}" for each in (*where.model, *where.asked_model, *where.task_asked_model)),
+        *(f"model version {each}" for each in (*where.answering_model, *where.task_answering_model)),
         *(f"prompt {each}" for each in where.task_prompt_name or where.prompt_name),
         *(f"prompt version {each}" for each in (*where.prompt_version, *where.task_prompt_version)),
         *where.service,

@@ -14,6 +14,7 @@ from words import decision_word
 from otel_audit.model import EventType, Filter, Reviewed
 from otel_audit.reports.statistics import cohen_kappa, krippendorff_alpha, percent_agreement, wilson
 
+ABANDONED: Final = "abandoned"
 QUICK_FLOOR: Final = 10  # seconds: opening, finding the place and pressing a button alone take about as long
 # K. Rayner et al., Psychol. Sci. Public Interest 17 (2016) 4: adults read 200 to 400 words a minute, and skim above.
 WORDS_PER_MINUTE: Final = 400
@@ -46,6 +47,7 @@ class Overview:
     people: int
     active: tuple[Figure, Figure]
     wait: tuple[Figure, Figure]
+    throughput: Figure
     first_pass: Figure
     overrides: Figure
     together: Figure
@@ -56,8 +58,8 @@ class Overview:
     def all(self) -> list[Figure]:
         """Every figure, in the order of the page."""
         return [
-            self.decided, *self.active, *self.wait, self.first_pass, self.overrides, self.together, self.alpha,
-            self.kappa, self.quick,
+            self.decided, *self.active, *self.wait, self.throughput, self.first_pass, self.overrides, self.together,
+            self.alpha, self.kappa, self.quick,
         ]  # fmt: skip
 
 
@@ -71,9 +73,19 @@ def sets(where: Filter, quick_floor: int, words_per_minute: int) -> dict[str, Fi
 
 
 def overview(
-    total: Reviewed, first: Reviewed, double: Mapping[tuple[str, ...], int], quick: int, behind: Mapping[str, Filter]
+    total: Reviewed,
+    first: Reviewed,
+    double: Mapping[tuple[str, ...], int],
+    *,
+    quick: int,
+    behind: Mapping[str, Filter],
+    days: int,
 ) -> Overview:
-    """The head figures: ``total`` is all reviews, ``first`` first decisions, ``double`` tasks that several decided."""
+    """The head figures.
+
+    ``total`` is all reviews, ``first`` first decisions, ``double`` tasks that several decided, ``quick`` the number of
+    unusually quick ones, ``days`` the days on which something was decided.
+    """
     section = "Overview"
     return Overview(
         decided=Figure(section, "Reviews decided", total.decided, "count", total.decided, behind["decided"]),
@@ -81,6 +93,9 @@ def overview(
         people=total.people,
         active=percentiles(section, "Active time", total.active, total.timed, where=behind["timed"]),
         wait=percentiles(section, "Wait in the queue", total.wait, total.waited, where=behind["waited"]),
+        throughput=Figure(
+            section, "Decided per active day", total.decided / days if days else None, "number", days, behind["decided"]
+        ),
         first_pass=rate(section, "First-pass rate", wilson(first.approved, first.decided), behind["first_decisions"]),
         overrides=rate(section, "Override rate", wilson(total.overrides, total.decided), behind["overrides"]),
         together=rate(section, "Same decision", percent_agreement(double), behind["double_reviewed"]),
@@ -98,7 +113,7 @@ def narrowed(where: Filter, by: str, group: str) -> Filter:
         case "kind":
             return replace(where, task_kind=(group,))
         case "model":
-            return replace(where, task_model=(group,))
+            return replace(where, task_asked_model=(group,))
         case _:
             return replace(where, service=(group,))
 

@@ -21,11 +21,22 @@ from otel_audit.model import EventType, Filter
 zone: str = st.session_state["_zone"]
 _FIELDS = (
     ("Kind of task", "task_kind", "kind", "task_kind"),
-    ("AI model", "model", "model", "task_model"),
+    ("AI model", "asked_model", "model", "task_asked_model"),
     ("Service", "service", "service", "service"),
     ("Environment", "environment", "env", "environment"),
     ("Reviewer", "reviewer_id", "reviewer", "reviewer_id"),
 )
+
+
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def _reviews(where: Filter, floor: int, wpm: int, zone_name: str) -> gather.Reviews:
+    """Counted once a filter, which has the ledgers' sizes in it."""
+    return gather.reviews(where, floor, wpm, zone_name)
+
+
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def _groups_of(where: Filter, by: str) -> list[tuple[str, list[Figure]]]:
+    return gather.review_groups(where, by)
 
 
 def _rule() -> None:
@@ -69,8 +80,12 @@ def _head(head: reviewing.Overview) -> None:
             show.card("Reviews decided", head.decided, f"in {count(head.tasks, 'task')}"),
             show.card("Active time, median", median, _ninetieth(ninetieth, "review")),
             show.card("Wait in the queue, median", wait, _ninetieth(wait_ninetieth, "review")),
+            show.card(
+                "Decided per active day", head.throughput, f"on {count(head.throughput.n, 'day')} with a decision"
+            ),
             show.card("First-pass rate", head.first_pass, show.of_n(head.first_pass, "first decision")),
             show.card("Override rate", head.overrides, show.of_n(head.overrides, "review")),
+            show.card("Same decision", head.together, show.of_n(head.together, "task")),
             show.card("Unusually quick", head.quick, "recorded, not blocked"),
         )
     )
@@ -139,7 +154,7 @@ def _groups(where: Filter) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    lines = gather.review_groups(where, reviewing.GROUPS[chosen or "Kind of task"])
+    lines = _groups_of(where, reviewing.GROUPS[chosen or "Kind of task"])
     if not lines:
         st.html('<p class="sub">Nothing to compare.</p>')
         return
@@ -234,6 +249,7 @@ def _quick(found: gather.Reviews, floor: int, wpm: int) -> None:
         ["Task", "Decided", "Kind", "Decision", "Words, about", "Expected at least", "Took"],
         lines,
         "Unusually quick reviews, newest first",
+        words=(1, 2, 3),
     )
 
 
@@ -258,16 +274,14 @@ def _page() -> None:
                 f'<span class="muted">· {esc(period)}</span></div>')  # fmt: skip
         scope_bar.nothing("reviews")
         return
-    found = gather.reviews(where, floor, wpm, zone)
+    found = _reviews(where, floor, wpm, zone)
     with actions.container(horizontal=True, horizontal_alignment="right"):  # noqa: SIM117 - as the layout nests
         with st.popover("Export", icon=":material/download:", type="primary"):
-            figures = len(gather.review_figures(found.behind["quick"], zone))
             behind = replace(where, event_type=(EventType.REVIEW, EventType.ESCALATION))
             said = "; ".join(scope_words(where))
             scope_bar.export(
                 page="reviewers",
                 where=found.behind["quick"],
-                figures=figures,
                 events=behind,
                 rows=reader.count(behind).events,
                 said=said,

@@ -36,11 +36,14 @@ def of_n(figure: Figure, noun: str) -> str:
     return f"{said} · {figure.range_words}" if figure.range_words else said
 
 
-def table(head: Sequence[str], lines: Iterable[Sequence[str]], label: str) -> None:
-    """A small table; the cells of ``lines`` are HTML, the first is the row's name."""
-    top = "".join(f'<th scope="col">{esc(name)}</th>' for name in head)
+def table(head: Sequence[str], lines: Iterable[Sequence[str]], label: str, *, words: Sequence[int] = ()) -> None:
+    """A small table; the cells of ``lines`` are HTML, the first is the row's name. Columns in ``words`` are text."""
+    left = [' class="left"' if place in words else "" for place in range(len(head))]
+    top = "".join(f'<th scope="col"{place}>{esc(name)}</th>' for name, place in zip(head, left, strict=True))
     body = "".join(
-        f'<tr><th scope="row">{cells[0]}</th>{"".join(f"<td>{cell}</td>" for cell in cells[1:])}</tr>'
+        f'<tr><th scope="row">{cells[0]}</th>'
+        + "".join(f"<td{place}>{cell}</td>" for cell, place in zip(cells[1:], left[1:], strict=True))
+        + "</tr>"
         for cells in lines
     )
     st.html(
@@ -51,8 +54,9 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]], label: str) -> No
 
 def chip(icon: str, tone: str, label: str, figure: Figure) -> str:
     """A kind of decision: colour, icon, word and count."""
+    name = esc(label[:1].upper() + label[1:])
     return (
-        f'<span class="t-{tone} chip"><span class="ic" aria-hidden="true">{icon}</span> {esc(label)} '
+        f'<span class="t-{tone} chip"><span class="ic" aria-hidden="true">{icon}</span> {name} '
         f"<b>{linked(figure)}</b></span>"
     )
 

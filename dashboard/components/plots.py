@@ -42,7 +42,12 @@ def distribution(bars: Rows, tone: str, key: str, unit: str, label: str) -> None
         alt.Chart(data)
         .mark_bar(color=colours[tone], cornerRadius=2)
         .encode(
-            x=alt.X("bin:N", sort=order, title=None, axis=_axis(labelAngle=-35, grid=False, labelLimit=160)),
+            x=alt.X(
+                "bin:N",
+                sort=order,
+                title=None,
+                axis=_axis(labelAngle=-35, grid=False, labelLimit=160, labelOverlap=False),
+            ),
             y=alt.Y("n:Q", title=None, axis=_counts()),
             tooltip=[alt.Tooltip("bin:N", title="Time"), alt.Tooltip("n:Q", title=unit, format=",")],
         )
@@ -105,7 +110,12 @@ def hours(found: Sequence[tuple[int, int, int]], key: str, label: str) -> None:
                 title="Hour of the day",
                 axis=_axis(labelAngle=0, grid=False, values=list(range(0, 24, 3)), domain=False, ticks=False),
             ),
-            y=alt.Y("day:O", sort=list(_WEEKDAYS), title=None, axis=_axis(grid=False, domain=False, ticks=False)),
+            y=alt.Y(
+                "day:O",
+                sort=list(_WEEKDAYS),
+                title=None,
+                axis=_axis(grid=False, domain=False, ticks=False, labelOverlap=False),
+            ),
             color=alt.Color(
                 "n:Q", legend=None, scale=alt.Scale(range=[colours["soft"], colours["review"]], type="sqrt")
             ),

@@ -44,9 +44,12 @@ def choices(column: str, key: str, sizes: Sizes) -> list[str]:
     return list(dict.fromkeys([*values(column, sizes), *st.query_params.get_all(key)]))
 
 
-def ask(sizes: Sizes, zone: str, fields: Sequence[tuple[str, str, str, str]], extra: Callable[[], None]) -> Scope:
+def ask(
+    sizes: Sizes, zone: str, fields: Sequence[tuple[str, str, str, str]], extra: Callable[[], None] | None = None
+) -> Scope:
     """The filter bar. ``fields`` are (label, column of the facet, key in the URL, field of the filter)."""
-    now = datetime.now(ZoneInfo(zone))
+    # To the minute: what was counted for a filter is kept for a while, and clicks within a minute are one filter.
+    now = datetime.now(ZoneInfo(zone)).replace(second=0, microsecond=0)
     bar = st.container(horizontal=True, vertical_alignment="center", gap="small", key="scopebar")
     period = bar.segmented_control(
         "Period",
@@ -62,8 +65,9 @@ def ask(sizes: Sizes, zone: str, fields: Sequence[tuple[str, str, str, str]], ex
         for label, column, key, field in fields:
             picked = st.multiselect(label, choices(column, key, sizes), key=key, bind="query-params")
             chosen[field] = tuple(picked)
-    with bar:
-        extra()
+    if extra:
+        with bar:
+            extra()
     custom = _custom(now.date(), zone) if period == CUSTOM else None
     bounds = presenters.period_bounds(period or "", now, custom)
     return Scope(Filter(since=bounds[0], until=bounds[1], sizes=sizes, **chosen), bounds)  # type: ignore[arg-type]
@@ -77,9 +81,7 @@ def _custom(today: date, zone: str) -> tuple[datetime, datetime]:
     return datetime.combine(begin, midnight), datetime.combine(last + timedelta(days=1), midnight)
 
 
-def export(
-    *, page: str, where: Filter, figures: int, events: Filter, rows: int, said: str, period: str, zone: str
-) -> None:
+def export(*, page: str, where: Filter, events: Filter, rows: int, said: str, period: str, zone: str) -> None:
     """The panel that downloads the figures, or the events behind them; it says what is in the file, and asks why."""
     st.html(
         f'<h2 class="h">Export this view</h2><p class="sub" style="max-width:34rem">{esc(said or "Everything")}<br>'
@@ -100,16 +102,16 @@ def export(
     )
     reason = (why or "").strip()
     if kind == "Figures":
-        url, label, number = links.figures_url(page, where, rows=figures, why=reason, zone=zone), "CSV", figures
+        url, label, number = links.figures_url(page, where, why=reason, zone=zone), "figures (CSV)", None
     else:
         formats = [label for label, _ in links.FORMATS.values()]
         label = st.segmented_control("Format", formats, default="CSV", required=True, key="export_format") or "CSV"
         name = next(name for name, (each, _) in links.FORMATS.items() if each == label)
         url, number = links.export_url(name, events, rows=rows, why=reason), rows
     st.link_button(
-        f"Download {label} ({count(number, 'row')})",
+        f"Download {label}" if number is None else f"Download {label} ({count(number, 'row')})",
         url,
-        disabled=not (reason and number),
+        disabled=not reason or number == 0,
         type="primary",
         width="stretch",
         key="download",

@@ -146,8 +146,9 @@ class Filter:
     and nothing of any other ledger; so a count and the export after it agree while events arrive.
     ``action`` is what was done to the trail (VIEW, EXPORT, ...); confidences are 0 to 1, both ends included.
 
-    ``task_model``, ``task_prompt_name``, ``task_prompt_version`` and ``task_service`` ask for entries of tasks that
-    one AI call with all of these answered. ``next_decision`` asks for escalations by what the next review of the task
+    ``model`` is either of what was asked for and what answered, ``asked_model`` and ``answering_model`` one of them.
+    The fields that begin with ``task_`` (but ``task_id`` and ``task_kind``) ask for entries of tasks that one AI call
+    with all of these answered. ``next_decision`` asks for escalations by what the next review of the task
     decided ("" is none yet). ``figure`` names the set behind a figure of the dashboard, a block of
     ``store/sql/figure_filters.sql``; the set ``quick`` reads ``quick_floor`` (seconds) and ``words_per_minute``.
     """
@@ -178,7 +179,10 @@ class Filter:
     task_kind: Sequence[str] = ()
     rationale_code: Sequence[str] = ()
     prompt_name: Sequence[str] = ()
-    task_model: Sequence[str] = ()
+    asked_model: Sequence[str] = ()
+    answering_model: Sequence[str] = ()
+    task_asked_model: Sequence[str] = ()
+    task_answering_model: Sequence[str] = ()
     task_prompt_name: Sequence[str] = ()
     task_prompt_version: Sequence[str] = ()
     task_service: Sequence[str] = ()

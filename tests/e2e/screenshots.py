@@ -19,11 +19,12 @@ def main(url, task, folder):
                     timezone_id="Europe/Berlin",
                 )
                 page = context.new_page()
-                for name, path in (("search", "/"), ("task", f"/task?id={task}"), ("integrity", "/integrity")):
+                pages = (("search", "/"), ("task", f"/task?id={task}"), ("integrity", "/integrity"))
+                for name, path in (*pages, ("reviewers", "/reviewers"), ("usage", "/usage")):
                     page.goto(url + path)
                     browsing.ready(page)
-                    if name == "search":
-                        page.wait_for_selector(browsing.CHART)
+                    if name in {"search", "reviewers", "usage"}:
+                        page.locator(browsing.CHART).first.wait_for()
                     if name == "integrity":
                         page.get_by_role("button", name="Verify now").click()
                         page.get_by_text("Nothing was altered").wait_for(timeout=60_000)

@@ -11,7 +11,7 @@ from otel_audit.store.reader import Reader
 from tests.integration.ledger_rows import T0, LedgerRows
 
 APP = str(theme.HERE / "app.py")
-PAGES = ("search", "task", "integrity", "access")
+PAGES = ("search", "task", "integrity", "access", "reviewers", "usage")
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,7 @@ def opened(page="search", **query):
         app.session_state["period"] = "All"
     app.run()
     if page != "search":
+        app.session_state["period"] = "All"
         app.switch_page(f"app_pages/{page}.py")
         app.query_params.update(query)
         app.run()
@@ -83,6 +84,8 @@ def test_pages_with_one_entry(store, page):
         "task": "u_1 approved it as written",
         "integrity": ">1<",
         "access": "Nobody looked",
+        "reviewers": "<b>1</b> review was decided in 1 task",
+        "usage": "<b>0</b> AI calls",
     }
     assert told[page] in text_of(app)
 

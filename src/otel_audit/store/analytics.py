@@ -19,7 +19,7 @@ from otel_audit.store.sql_text import sql, sql_blocks
 
 _GROUPS: Final = sql_blocks("analytics_groups")
 GROUPS: Final = tuple(_GROUPS)
-_OF_THE_CALL: Final = ("model", "prompt")  # a review has these of its task's AI calls
+_OF_THE_CALL: Final = ("model", "model_version", "prompt")  # a review has these of its task's AI calls
 _SPREADS: Final = sql_blocks("analytics_spread_of")
 
 Row = dict[str, Any]

@@ -17,7 +17,13 @@ _TOKEN: Final = re.compile(r"[0-9a-z]+")
 _INDEXED_LENGTH: Final = 4  # ClickHouse text_index_like_min_pattern_length: shorter patterns read every text
 _JSON_ESCAPES: Final = ("", "n", "r", "t")  # in JSON text the letter of \n sticks to the word that follows
 
-_TASK_CALL: Final = ("task_model", "task_prompt_name", "task_prompt_version", "task_service")
+_TASK_CALL: Final = (
+    "task_asked_model",
+    "task_answering_model",
+    "task_prompt_name",
+    "task_prompt_version",
+    "task_service",
+)
 _TOGETHER: Final = {"text", "figure", "quick_floor", "words_per_minute", *_TASK_CALL}  # several make one condition
 
 Parameters = dict[str, Any]

@@ -14,15 +14,18 @@
 -- name: overrides (decided reviews that went against what the AI proposed)
 (e.event_type = 'review' AND e.decision NOT IN ('', 'abandoned') AND e.duplicate_of = '' AND e.is_override)
 
--- name: first_decisions (of each task with an AI call that answered: the first review that was decided)
-(e.event_type = 'review' AND e.duplicate_of = '' AND e.task_id != '' AND (e.origin, e.seq) IN (
-    SELECT argMin((f.origin, f.seq), (f.end_time, f.origin, f.seq))
+-- name: first_decisions (of each task with an AI call that answered: the first review that was decided. Two of the
+-- same nanosecond are both first)
+(e.event_type = 'review' AND e.decision NOT IN ('', 'abandoned') AND e.duplicate_of = '' AND e.task_id != ''
+ AND (e.task_id, e.end_time) IN (
+    SELECT f.task_id, min(f.end_time)
     FROM audit_entries AS f
     WHERE f.event_type = 'review' AND f.decision NOT IN ('', 'abandoned') AND f.duplicate_of = '' AND f.task_id != ''
-      AND f.task_id IN (
-          SELECT task_id FROM audit_entries
-          WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = '')
     GROUP BY f.task_id
+) AND e.task_id IN (
+    SELECT task_id
+    FROM audit_entries
+    WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = ''
 ))
 
 -- name: double_reviewed (decisions, other than to hand on, in tasks that two or more people decided)
@@ -64,15 +67,16 @@
 (e.event_type = 'ai_call' AND e.duplicate_of = '' AND (e.status = 'error' OR e.error_type != ''))
 
 -- name: calibrated (first decisions in tasks whose last answer states a confidence)
-(e.event_type = 'review' AND e.duplicate_of = '' AND e.task_id != '' AND (e.origin, e.seq) IN (
-    SELECT argMin((f.origin, f.seq), (f.end_time, f.origin, f.seq))
+(e.event_type = 'review' AND e.decision NOT IN ('', 'abandoned', 'escalated') AND e.duplicate_of = ''
+ AND e.task_id != '' AND (e.task_id, e.end_time) IN (
+    SELECT f.task_id, min(f.end_time)
     FROM audit_entries AS f
     WHERE f.event_type = 'review' AND f.decision NOT IN ('', 'abandoned') AND f.duplicate_of = '' AND f.task_id != ''
     GROUP BY f.task_id
-) AND e.decision != 'escalated' AND e.task_id IN (
+) AND e.task_id IN (
     SELECT task_id
     FROM audit_entries
     WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = ''
     GROUP BY task_id
-    HAVING isNotNull(argMax(tuple(confidence), event_time).1)
+    HAVING argMax(ifNull(confidence, -1), event_time) >= 0
 ))

@@ -10,6 +10,10 @@
 e.rationale_code
 -- name: model (asked for, or answering)
 arrayDistinct([e.request_model, e.response_model])
+-- name: asked_model (where that is not known, the one that answered)
+[if(e.request_model = '', e.response_model, e.request_model)]
+-- name: answering_model
+[e.response_model]
 -- name: provider
 [e.provider]
 -- name: service

@@ -69,6 +69,12 @@ arrayExists(ledger -> ledger.1 = e.origin AND e.seq < ledger.2, {sizes:Array(Tup
 -- name: task_kind
 e.task_kind IN {task_kind:Array(String)}
 
+-- name: asked_model (the model asked for; where that is not known, the one that answered)
+if(e.request_model = '', e.response_model, e.request_model) IN {asked_model:Array(String)}
+
+-- name: answering_model
+e.response_model IN {answering_model:Array(String)}
+
 -- name: prompt_name
 e.prompt_name IN {prompt_name:Array(String)}
 
@@ -80,8 +86,9 @@ hasAny(e.rationale_code, {rationale_code:Array(String)})
     SELECT c.task_id
     FROM audit_entries AS c
     WHERE c.event_type = 'ai_call' AND c.duplicate_of = '' AND c.status != 'error' AND c.error_type = ''
-      AND (empty({task_model:Array(String)})
-           OR if(c.response_model = '', c.request_model, c.response_model) IN {task_model:Array(String)})
+      AND (empty({task_asked_model:Array(String)})
+           OR if(c.request_model = '', c.response_model, c.request_model) IN {task_asked_model:Array(String)})
+      AND (empty({task_answering_model:Array(String)}) OR c.response_model IN {task_answering_model:Array(String)})
       AND (empty({task_prompt_name:Array(String)}) OR c.prompt_name IN {task_prompt_name:Array(String)})
       AND (empty({task_prompt_version:Array(String)}) OR c.prompt_version IN {task_prompt_version:Array(String)})
       AND (empty({task_service:Array(String)}) OR c.service IN {task_service:Array(String)})
