@@ -24,7 +24,7 @@ RECORDS = 500  # of each signal; every path of each record names somebody else
 BATCH = 125
 _DUMP = """
 import json, sys, chdb
-connection = chdb.connect(sys.argv[1])
+connection = chdb.connect(f"{sys.argv[1]}?config-file={sys.argv[1]}/otel-audit/engine-admin.xml")
 tables = "SELECT database, name FROM system.tables WHERE name LIKE 'audit%' AND engine LIKE '%MergeTree'"
 for database, table in map(json.loads, connection.query(tables, "JSONCompactEachRow").bytes().splitlines()):
     sys.stdout.buffer.write(connection.query(f"SELECT * FROM `{database}`.`{table}`", "JSONEachRow").bytes())

@@ -64,11 +64,10 @@ def recorded(tmp_path_factory):
 
 
 def copy(data, tmp_path):
-    """A copy to tamper with, anchors included."""
-    target = tmp_path / "data"
-    shutil.copytree(data, target, symlinks=True)
-    shutil.copytree(data.with_name("data-anchors"), tmp_path / "data-anchors")
-    return target
+    """A copy to tamper with, with its anchors, texts and keys."""
+    for part in ("data", "data-anchors", "data-texts", "data-keys"):
+        shutil.copytree(data.with_name(part), tmp_path / part, symlinks=True)
+    return tmp_path / "data"
 
 
 def codes(report) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import tomllib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import click
 
+from otel_audit.anchors.settings import load_anchors
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.findings import Findings
 from otel_audit.ledger.keys import follow_rotations
@@ -31,9 +33,9 @@ def keys() -> None:
 @keys.command(epilog="\b\nExample: otel-audit keys show --data audit-data")
 @ledger_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def show(*, data: Path, url: str, anchor_dir: Path | None, as_json: bool) -> None:
+def show(*, data: Path, url: str, anchor_dir: Path | None, anchors: Path | None, as_json: bool) -> None:
     """Show the ledger's keys, past and present, and which checkpoints each speaks for."""
-    del anchor_dir
+    del anchor_dir, anchors
     folder = DataFolder(data)
     origin = folder.identity().origin
     current = folder.signer().verifier_key
@@ -73,9 +75,9 @@ def show(*, data: Path, url: str, anchor_dir: Path | None, as_json: bool) -> Non
 )
 @click.option(
     "--anchor",
-    "anchors",
+    "required",
     multiple=True,
-    help="An anchor that the ledger must have, such as kind=s3,bucket=my-anchors. Repeatable.",
+    help="An anchor that the ledger must have, such as kind=s3,bucket=my-anchors. Repeatable, beside --anchors.",
 )
 @click.option("--witness", "witnesses", multiple=True, help="Verifier key of a witness. Repeatable.")
 @click.option("--witness-quorum", type=click.IntRange(0), default=0, help="How many witnesses must have cosigned.")
@@ -84,8 +86,9 @@ def export(
     data: Path,
     url: str,
     anchor_dir: Path | None,
+    anchors: Path | None,
     tsa_roots: tuple[Path, ...],
-    anchors: tuple[str, ...],
+    required: tuple[str, ...],
     witnesses: tuple[str, ...],
     witness_quorum: int,
 ) -> None:
@@ -102,11 +105,20 @@ def export(
     trust = replace(
         _own(folder),
         tsa_roots=tuple(_certificate(path) for path in tsa_roots),
-        anchors=tuple(_table(text) for text in anchors),
+        anchors=(*(_table(text) for text in required), *_configured(anchors)),
         witnesses=witnesses,
         witness_quorum=witness_quorum,
     )
     click.echo(format_trust(trust), nl=False)
+
+
+def _configured(path: Path | None) -> list[dict[str, Any]]:
+    """The tables of a file of anchors, once it is known to be one. It holds no credentials."""
+    if path is None:
+        return []
+    load_anchors(path)
+    tables: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))["anchors"]
+    return tables
 
 
 @keys.command(epilog="\b\nExample: otel-audit keys rotate --data audit-data")
