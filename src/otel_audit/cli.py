@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "trace": "otel_audit.reports.read_commands",
     "export": "otel_audit.reports.read_commands",
     "verify": "otel_audit.reports.verify_command",
+    "receipt": "otel_audit.reports.receipt_command",
     "checkpoint": "otel_audit.receiver.ledger_commands",
     "erase": "otel_audit.erase_command",
     "witness": "otel_audit.receiver.witness_command",
