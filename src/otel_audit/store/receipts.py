@@ -77,7 +77,7 @@ class ReceiptReader:
         return [self._receipt(entries[seq], note, size) for seq in seqs]
 
     def _receipt(self, entry: StoredEntry, note: str, size: int) -> dict[str, Any]:
-        record_id = entry.event_id.removeprefix(_ID)
+        record_id = record_id_of(entry)
         try:
             stored_hash: str | None = integrity_hash(stored_form(entry.columns, entry.content))
         except TextErased:
@@ -102,6 +102,14 @@ class ReceiptReader:
         """Where the audit record with this id lies; None when there is none."""
         rows = self._rows("receipt_seq", event_id=_ID + record_id)
         return int(rows[0]["seq"]) if rows else None
+
+    def newest_of_stream(self, stream_id: str, service: str) -> tuple[int | None, bool]:
+        """Where the record with the highest number of a producer's stream lies, and whether the stream has ended.
+
+        A stream without id is told by the service that it is of.
+        """
+        rows = self._rows("receipt_stream", stream=stream_id, service=service)
+        return (int(rows[0]["seq"]), bool(rows[0]["ended"])) if rows else (None, False)
 
     def newest_checkpoint(self) -> str:
         """The newest signed checkpoint; empty when there is none yet."""
@@ -131,6 +139,11 @@ class ReceiptReader:
 
 def _string(text: Any) -> str:
     return text.decode() if isinstance(text, bytes) else str(text)
+
+
+def record_id_of(entry: StoredEntry) -> str:
+    """The ``audit.record.id`` of an audit record's entry."""
+    return entry.event_id.removeprefix(_ID)
 
 
 def origins_of(database: Database, record_id: str) -> list[str]:

@@ -14,13 +14,14 @@ from otel_audit.conventions import normalise
 from otel_audit.conventions.audit_canonical import integrity_hash, sent_form, stored_form
 from otel_audit.conventions.record import Record
 from otel_audit.conventions.text import MARKER
-from otel_audit.errors import MalformedInput, RejectedBatch, StoreUnavailable
+from otel_audit.errors import AuditError, MalformedInput, RejectedBatch, StoreUnavailable
 from otel_audit.model import AuditEvent
+from otel_audit.receiver.audit_signal.chains import MASKED, Chains, stream_of
 from otel_audit.receiver.audit_signal.producer_keys import ProducerKeys, Verdict
 from otel_audit.receiver.audit_signal.records import read_records
 from otel_audit.receiver.intake import MAX_WAIT_SECONDS
 from otel_audit.receiver.losses import Losses
-from otel_audit.receiver.sequencer import Sequencer
+from otel_audit.receiver.sequencer import Receipt, Sequencer
 from otel_audit.store.receipts import DELIVERED, UNVERIFIED, VERIFIED, ReceiptReader
 
 WITHHELD: Final = "signature_withheld"  # remark: the proof is over texts that the capture policy masked
@@ -41,6 +42,10 @@ class AuditIntake:
     keys: ProducerKeys = field(default_factory=ProducerKeys)
     mask: Callable[[AuditEvent], AuditEvent] | None = None
     clock: Callable[[], int] = time.time_ns
+    chains: Chains = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chains", Chains(self.reader))  # frozen, and made of another field
 
     def store(self, body: bytes) -> list[dict[str, Any]]:
         """Store the records of an ``ExportLogsServiceRequest`` and give their receipts, in order.
@@ -60,18 +65,36 @@ class AuditIntake:
                 self._event(record, form, verdict, received)
                 for record, form, verdict in zip(records, forms, verdicts, strict=True)
             ]
-            submitted = self.sequencer.submit(events, exclusive=True)
+            submitted = self._submit(records, forms, events)
         except MalformedInput as exc:
             self.losses.add("audit batch rejected")
             raise exc if isinstance(exc, RejectedBatch) else RejectedBatch(str(exc)) from exc
         try:
-            seqs = [receipt.seq for receipt in submitted.result(timeout=MAX_WAIT_SECONDS)]
+            seqs = [receipt.seq for receipt in submitted.result(timeout=MAX_WAIT_SECONDS)][: len(records)]
+        except AuditError:
+            self.chains.forget(records)
+            raise
         except concurrent.futures.TimeoutError as exc:
+            self.chains.forget(records)
             raise StoreUnavailable(f"the store did not take the request within {MAX_WAIT_SECONDS:.0f} s") from exc
         receipts = self.reader.receipts(seqs)
         for receipt, form in zip(receipts, forms, strict=True):
             receipt["received_hash"] = integrity_hash(form)
         return receipts
+
+    def _submit(
+        self, records: Sequence[Record], forms: Sequence[bytes], events: list[AuditEvent]
+    ) -> concurrent.futures.Future[list[Receipt]]:
+        """Hand over events, and with them one for each break of a producer chain: both are there or none."""
+        if not any(stream_of(record) for record in records):
+            return self.sequencer.submit(events, exclusive=True)
+        with self.chains.lock:
+            try:
+                breaks = self.chains.check(records, forms)
+                return self.sequencer.submit([*events, *breaks], exclusive=True)
+            except AuditError:
+                self.chains.forget_held(records)
+                raise
 
     def receipt(self, record_id: str) -> dict[str, Any] | None:
         """The receipt of a stored record as it is now; None when there is none under this id."""
@@ -86,6 +109,8 @@ class AuditIntake:
             if self.mask is not None and not _is_kept_as_sent(self.mask(event), form):
                 _withhold(event)
                 remarks.append(WITHHELD)
+        if stream_of(record) and self.mask is not None and not _is_kept_as_sent(self.mask(event), form):
+            remarks.append(MASKED)
         if remarks:
             event.columns["remarks"] = remarks
         return event
