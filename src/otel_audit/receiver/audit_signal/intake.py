@@ -47,7 +47,7 @@ class AuditIntake:
     def __post_init__(self) -> None:
         object.__setattr__(self, "chains", Chains(self.reader))  # frozen, and made of another field
 
-    def store(self, body: bytes) -> list[dict[str, Any]]:
+    def store(self, body: bytes, wait_seconds: float = MAX_WAIT_SECONDS) -> list[dict[str, Any]]:
         """Store the records of an ``ExportLogsServiceRequest`` and give their receipts, in order.
 
         Raises RejectedBatch (400) or RecordConflict (409) when nothing was stored and a retry would not help,
@@ -70,13 +70,13 @@ class AuditIntake:
             self.losses.add("audit batch rejected")
             raise exc if isinstance(exc, RejectedBatch) else RejectedBatch(str(exc)) from exc
         try:
-            seqs = [receipt.seq for receipt in submitted.result(timeout=MAX_WAIT_SECONDS)][: len(records)]
+            seqs = [receipt.seq for receipt in submitted.result(timeout=wait_seconds)][: len(records)]
         except AuditError:
             self.chains.forget(records)
             raise
         except concurrent.futures.TimeoutError as exc:
             self.chains.forget(records)
-            raise StoreUnavailable(f"the store did not take the request within {MAX_WAIT_SECONDS:.0f} s") from exc
+            raise StoreUnavailable(f"the store did not take the request within {wait_seconds:.0f} s") from exc
         receipts = self.reader.receipts(seqs)
         for receipt, form in zip(receipts, forms, strict=True):
             receipt["received_hash"] = integrity_hash(form)
