@@ -99,3 +99,8 @@ def test_a_secret_shorter_than_the_hash_is_refused_without_telling_it(tmp_path):
     with pytest.raises(ConfigError, match="32 bytes") as refused:
         read_producer_keys(path)
     assert short not in str(refused.value)
+
+
+def test_a_certificate_that_looks_like_our_marker_is_only_unknown(keys):
+    """A text that begins like the marker of a text that lies elsewhere is taken as it is."""
+    assert checked(keys, "AAAA", "ES256", "content:nowhere", record()) is Verdict.UNVERIFIED
