@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "export": "otel_audit.reports.read_commands",
     "bundle": "otel_audit.reports.bundle.command",
     "verify": "otel_audit.reports.verify_command",
+    "receipt": "otel_audit.reports.receipt_command",
     "checkpoint": "otel_audit.receiver.ledger_commands",
     "erase": "otel_audit.erase_command",
     "witness": "otel_audit.receiver.witness_command",

@@ -46,6 +46,10 @@ class SpoolFull(AuditError):
     """The spool of an application may not grow further. Raised only where ``on_full="raise"`` asks for it."""
 
 
+class SpoolFailed(AuditError):
+    """The disk did not take a record that must be kept before the application goes on. Mend it; it was not kept."""
+
+
 class SpoolDamaged(AuditError):
     """A file of the spool can not be read on from some point. What came before is delivered; the file is kept."""
 

@@ -29,10 +29,10 @@ def command(name: str) -> click.Command:
 
 
 def options(name: str) -> dict[str, click.Option]:
-    """Each option string (``--data``, ``-h``) of a command."""
-    named = command(name)
-    parts = [named, *(named.commands.values() if isinstance(named, click.Group) else ())]
-    own = [parameter for part in parts for parameter in part.params if isinstance(parameter, click.Option)]
+    """Each option string (``--data``, ``-h``) of a command; of a group, those of its commands too."""
+    asked = command(name)
+    commands = [asked, *(asked.commands.values() if isinstance(asked, click.Group) else ())]
+    own = [parameter for each in commands for parameter in each.params if isinstance(parameter, click.Option)]
     found = {text: option for option in own for text in (*option.opts, *option.secondary_opts)}
     help_option = command(name).get_help_option(click.Context(cli))
     assert help_option is not None

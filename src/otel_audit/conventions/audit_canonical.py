@@ -33,7 +33,7 @@ class TextErased(MalformedInput):
 
 def sent_form(record: Record) -> bytes:
     """The canonical bytes of a log record as it was sent. Raises MalformedInput for one that has no such form."""
-    return _form(
+    return canonical_form(
         record.start,
         record.end,
         record.name,
@@ -58,7 +58,7 @@ def stored_form(columns: Mapping[str, Any], content: Mapping[str, str]) -> bytes
     body: tuple[Value, ...] = ()
     if (stored := otlp.get("body")) is not None:
         body = (_text(stored, content) if stored.startswith(MARKER) else _typed(stored, content),)
-    return _form(
+    return canonical_form(
         columns["event_time"],
         int(otlp.get("observed_time_unix_nano", "0")),
         _text(columns["name"], content),
@@ -101,7 +101,7 @@ def wrap(value: Value) -> dict[str, Any]:
 _NO_NUMBER: Final = {math.inf: "Infinity", -math.inf: "-Infinity"}  # as ProtoJSON writes them
 
 
-def _form(  # noqa: PLR0917 - the fields of a record
+def canonical_form(  # noqa: PLR0917 - the fields of a record
     time: int,
     observed: int,
     name: str,
@@ -110,6 +110,10 @@ def _form(  # noqa: PLR0917 - the fields of a record
     span_id: str,
     body: tuple[Value, ...],
 ) -> bytes:
+    """The canonical bytes of these fields. Times are in nanoseconds since 1970; ``body`` is empty where none is set.
+
+    Raises MalformedInput for what has no such form.
+    """
     record: dict[str, Any] = {
         "Timestamp": str(time),
         "ObservedTimestamp": str(observed),

@@ -32,6 +32,7 @@ resolve = _default.resolve
 reopen = _default.reopen
 record_access = _default.record_access
 flush = _default.flush
+logger = _default.logger
 
 __all__ = [
     "Recorder",
@@ -47,6 +48,7 @@ __all__ = [
     "escalate",
     "finish_review",
     "flush",
+    "logger",
     "prompt",
     "record_access",
     "reopen",

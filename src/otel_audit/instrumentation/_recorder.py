@@ -12,6 +12,7 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.util.types import AttributeValue
 
+from otel_audit.instrumentation._audit_logger import AuditLogger
 from otel_audit.instrumentation._context import text
 from otel_audit.instrumentation._emitter import USER
 from otel_audit.instrumentation._faults import guard
@@ -20,7 +21,7 @@ from otel_audit.instrumentation.ai_calls.ai_call import AiCalls, configure_confi
 from otel_audit.instrumentation.ai_calls.clients import ClientExtrasInstrumentor
 from otel_audit.instrumentation.reviews.rationale import CODES_VARIABLE, CodeList, RationaleCodes
 from otel_audit.instrumentation.reviews.recording import Reviews
-from otel_audit.instrumentation.sdk.setup import prepare
+from otel_audit.instrumentation.sdk.setup import audit_pipeline, audit_pipelines, prepare
 from otel_audit.model import EventType
 from otel_audit.semconv import (
     AUDIT_ACTION,
@@ -50,6 +51,7 @@ class Recorder(Tasks, Reviews, AiCalls):
         ids: Callable[[], str] = lambda: uuid.uuid4().hex,
     ) -> None:
         super().__init__(tracer_provider, clock, ids)
+        self._endpoint: str | None = None
 
     def configure(
         self,
@@ -101,6 +103,22 @@ class Recorder(Tasks, Reviews, AiCalls):
                 endpoint=endpoint,
             )
             self._use(tracer_provider)
+        with guard("configure"):
+            self._endpoint = endpoint or self._endpoint
+            audit_pipeline(self._sdk_provider(), self._endpoint, resume_only=True)
+
+    def logger(self) -> AuditLogger:
+        """A logger of the OpenTelemetry Audit Logging signal: each record gets a receipt.
+
+        >>> import otel_audit as audit
+        >>> emitted = audit.logger().emit(action="EXPORT", actor_id="u_102", target_id="report-7", timeout=0)
+        >>> emitted.receipt is None  # it is on the disk, and nobody waited for the receiver
+        True
+        """
+        return AuditLogger(lambda: audit_pipeline(self._sdk_provider(), self._endpoint), self._sdk_provider, self.now)
+
+    def _sdk_provider(self) -> Any:
+        return self._provider or trace.get_tracer_provider()
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Send what is waiting, for at most ``timeout`` seconds.
@@ -109,8 +127,10 @@ class Recorder(Tasks, Reviews, AiCalls):
         as soon as it can be, by this process or the next.
         """
         with guard("flush"):
-            force_flush = getattr(self._provider or trace.get_tracer_provider(), "force_flush", None)
-            return bool(force_flush(int(timeout * 1000))) if force_flush else False
+            millis = int(timeout * 1000)
+            force_flush = getattr(self._sdk_provider(), "force_flush", None)
+            others = [pipeline.flush(millis) for pipeline in audit_pipelines()]
+            return bool(force_flush(millis)) and all(others) if force_flush else False
         return False
 
     def record_access(

@@ -14,7 +14,9 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from otel_audit.errors import ConfigError, RejectedBatch, StoreUnavailable
+from otel_audit.errors import ConfigError, RecordConflict, RejectedBatch, StoreUnavailable
+from otel_audit.receiver.audit_signal.grpc import is_audit, store_audit
+from otel_audit.receiver.audit_signal.intake import AuditIntake
 from otel_audit.receiver.intake import MAX_REQUEST_BYTES, MAX_WAIT_SECONDS, RETRY_DELAY_SECONDS, Intake
 
 _LOG: Final = logging.getLogger(__name__)
@@ -32,10 +34,11 @@ class GrpcServer:
     """Serves OTLP/gRPC on ``host:port`` (port 0 = any free one; ``port`` tells which).
 
     Stored -> OK. Not OTLP -> INVALID_ARGUMENT, nothing stored. Store down, slow or full ->
-    UNAVAILABLE with a retry delay, so that the exporter keeps the data.
+    UNAVAILABLE with a retry delay, so that the exporter keeps the data. Audit records (``audit_signal.grpc``) go to
+    ``audit``; one under a known id with another payload -> ALREADY_EXISTS.
     """
 
-    def __init__(self, intake: Intake, host: str, port: int) -> None:
+    def __init__(self, intake: Intake, host: str, port: int, audit: AuditIntake | None = None) -> None:
         self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="otlp")
         self._server = grpc.server(
             self._executor,
@@ -53,7 +56,11 @@ class GrpcServer:
             (METRICS_SERVICE, intake.metrics),
         ):
             self._server.add_generic_rpc_handlers(
-                (grpc.method_handlers_generic_handler(service, {"Export": _unary(method, intake.clock)}),)
+                (
+                    grpc.method_handlers_generic_handler(
+                        service, {"Export": _unary(method, intake.clock, audit if service == LOGS_SERVICE else None)}
+                    ),
+                )
             )
         try:
             self.port = self._server.add_insecure_port(f"{host}:{port}")
@@ -81,24 +88,32 @@ class GrpcServer:
         self._executor.shutdown()
 
 
-def _unary(method: Callable[[bytes, float], bytes], clock: Callable[[], int]) -> grpc.RpcMethodHandler[bytes, bytes]:
+def _unary(
+    method: Callable[[bytes, float], bytes], clock: Callable[[], int], audit: AuditIntake | None
+) -> grpc.RpcMethodHandler[bytes, bytes]:
     """Bytes in, bytes out: decoding is ours, so that a damaged message gets our answer and loses nothing else."""
 
     def handle(body: bytes, context: grpc.ServicerContext) -> bytes:
         remaining = context.time_remaining()
         wait = MAX_WAIT_SECONDS if remaining is None else min(remaining, MAX_WAIT_SECONDS)
         received = clock()
+        receipts: list[tuple[str, bytes]] = []
         try:
-            answer = method(body, wait)
+            if audit is not None and is_audit(context.invocation_metadata()):
+                receipts, answer = store_audit(audit, body, wait), b""
+            else:
+                answer = method(body, wait)
         except RejectedBatch as exc:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(exc))
+        except RecordConflict as exc:
+            context.abort(grpc.StatusCode.ALREADY_EXISTS, str(exc))
         except StoreUnavailable as exc:
             _abort_retryable(context, str(exc))
         except Exception as exc:  # noqa: BLE001 - see below
             # Exporters drop data on INTERNAL: a defect of ours must not cost the producer its spans.
             _LOG.exception("an export request failed")
             _abort_retryable(context, f"the receiver failed ({type(exc).__name__}); its log says where. Retry")
-        context.set_trailing_metadata(((RECEIVED_METADATA, str(received)),))
+        context.set_trailing_metadata(((RECEIVED_METADATA, str(received)), *receipts))
         return answer
 
     return grpc.unary_unary_rpc_method_handler(handle)

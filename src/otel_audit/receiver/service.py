@@ -124,9 +124,10 @@ class Receiver:
         sequencer = ledger.sequencer
         references = undo.enter_context(contextlib.closing(References(self.policy.fetch_references)))
         intake = Intake(Decoder(self.folder.identity_key()), sequencer, self.losses, references=references)
-        grpc_server = GrpcServer(intake, self.settings.host, self.settings.grpc_port)
+        audit = self._audit_intake(ledger)
+        grpc_server = GrpcServer(intake, self.settings.host, self.settings.grpc_port, audit)
         http_server = ThreadedServer(
-            http_app(intake, lambda: self.conflict is None, self.settings.cors_origins, self._audit_intake(ledger)),
+            http_app(intake, lambda: self.conflict is None, self.settings.cors_origins, audit),
             self.settings.host,
             self.settings.http_port,
         )

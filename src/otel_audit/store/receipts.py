@@ -1,18 +1,25 @@
-"""What a receipt is made of: entries as they are stored, and the proof that a checkpoint covers one."""
+"""Receipts of audit records, made of entries as they are stored and the proof that a checkpoint covers one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from otel_audit.conventions.audit_canonical import TextErased, integrity_hash, stored_form
 from otel_audit.errors import StoreError
+from otel_audit.ledger.checkpoint import read_checkpoint
 from otel_audit.ledger.merkle import inclusion_proof
 from otel_audit.ledger.tiles import TILE_WIDTH, tile_subtrees
 from otel_audit.store.database import Database
 from otel_audit.store.sql_text import sql
 
-_SEQS_AT_ONCE = 1000  # they travel in the request's URL, which servers limit
+UNVERIFIED: Final = "signature_unverified"  # remark: there is a proof, by a key that the receiver does not know
+VERIFIED: Final = "signature_verified"
+DELIVERED: Final = "delivered_all_sinks"  # the draft's word for a record that every required sink has
+_PATH: Final = "/v1/audit/receipts/"
+_ID: Final = "record:"  # conventions.base: the event id of a record that brings its id
+_SEQS_AT_ONCE: Final = 1000  # they travel in the request's URL, which servers limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +66,50 @@ class ReceiptReader:
             raise StoreError(f"ledger {self.origin}: {len(wanted) - len(found)} of {len(wanted)} entries are missing")
         return found
 
-    def seq_of(self, event_id: str) -> int | None:
-        """Where the audit record with this event id lies; None when there is none."""
-        rows = self._rows("receipt_seq", event_id=event_id)
+    def receipts(self, seqs: Sequence[int]) -> list[dict[str, Any]]:
+        """The receipts of the audit records at ``seqs``, ready for JSON, as docs/how-to/audit-signal.md lists them.
+
+        Made of what is in the store now. Raises StoreError when an entry is missing.
+        """
+        entries = self.entries(seqs)
+        note = self.newest_checkpoint()
+        size = read_checkpoint(note).size if note else 0
+        return [self._receipt(entries[seq], note, size) for seq in seqs]
+
+    def _receipt(self, entry: StoredEntry, note: str, size: int) -> dict[str, Any]:
+        record_id = record_id_of(entry)
+        try:
+            stored_hash: str | None = integrity_hash(stored_form(entry.columns, entry.content))
+        except TextErased:
+            stored_hash = None
+        remarks = entry.columns["remarks"]
+        proof = [each.hex() for each in self.inclusion(entry.seq, size)] if entry.seq < size else None
+        return {
+            "record_id": record_id,
+            "status": DELIVERED,
+            "integrity_hash": stored_hash,
+            "sink_timestamp": str(entry.recorded_unix_nano),
+            "verify_status": "passed" if VERIFIED in remarks else "unverified" if UNVERIFIED in remarks else "none",
+            "origin": self.origin,
+            "seq": entry.seq,
+            "leaf_hash": entry.leaf_hash.hex(),
+            "checkpoint": note,
+            "inclusion_proof": proof,
+            "receipt_path": _PATH + record_id,
+        }
+
+    def seq_of(self, record_id: str) -> int | None:
+        """Where the audit record with this id lies; None when there is none."""
+        rows = self._rows("receipt_seq", event_id=_ID + record_id)
         return int(rows[0]["seq"]) if rows else None
+
+    def newest_of_stream(self, stream_id: str, service: str) -> tuple[int | None, bool]:
+        """Where the record with the highest number of a producer's stream lies, and whether the stream has ended.
+
+        A stream without id is told by the service that it is of.
+        """
+        rows = self._rows("receipt_stream", stream=stream_id, service=service)
+        return (int(rows[0]["seq"]), bool(rows[0]["ended"])) if rows else (None, False)
 
     def newest_checkpoint(self) -> str:
         """The newest signed checkpoint; empty when there is none yet."""
@@ -92,3 +139,15 @@ class ReceiptReader:
 
 def _string(text: Any) -> str:
     return text.decode() if isinstance(text, bytes) else str(text)
+
+
+def record_id_of(entry: StoredEntry) -> str:
+    """The ``audit.record.id`` of an audit record's entry."""
+    return entry.event_id.removeprefix(_ID)
+
+
+def origins_of(database: Database, record_id: str) -> list[str]:
+    """The ledgers of a database that have the audit record ``record_id``."""
+    with database.client() as client:
+        rows = client.query(sql("receipt_origins"), parameters={"event_id": _ID + record_id}).result_rows
+    return [_string(row[0]) for row in rows]

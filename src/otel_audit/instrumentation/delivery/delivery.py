@@ -7,23 +7,24 @@ there is room, recorded as a ``loss`` event.
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
-import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
 from enum import StrEnum
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
-from opentelemetry import context, metrics
-from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry import context
 
-from otel_audit.errors import SpoolDamaged, SpoolFull
+from otel_audit.errors import SpoolDamaged, SpoolFailed, SpoolFull
 from otel_audit.instrumentation._faults import guard, note
-from otel_audit.instrumentation.delivery.encoding import Decoder
+from otel_audit.instrumentation.delivery.encoding import AUDIT, Decoder, record_id_of
+from otel_audit.instrumentation.delivery.figures import measure
+from otel_audit.instrumentation.delivery.forks import survive_forks
 from otel_audit.instrumentation.delivery.segment import Item
 from otel_audit.instrumentation.delivery.spool import Batch, Spool
 from otel_audit.instrumentation.delivery.transport import Refused, Transport, Unavailable
@@ -65,8 +66,8 @@ class Delivery:
         self._on_full = on_full
         self.exported = self.dropped = 0
         self._start_afresh()
-        self._measure()
-        _survive_forks(self)
+        self._duration = measure(self)
+        survive_forks(self)
 
     def _start_afresh(self) -> None:
         """The state of a process that has put nothing yet; in a forked child, too."""
@@ -81,6 +82,7 @@ class Delivery:
         self._lost: Counter[str] = Counter()
         self._kept_in_memory = 0
         self._waiting = 0
+        self._expected: dict[str, Future[Mapping[str, Any]]] = {}  # receipts that a caller waits for, by record id
         self._closing = False
         self._transport: Transport | None = None
 
@@ -101,6 +103,59 @@ class Delivery:
             self.begin()
         if not self._awake.is_set():
             self._awake.set()
+
+    def put_and_wait(self, item: Item, record_id: str, timeout: float) -> Mapping[str, Any] | None:
+        """Keep an audit record on the disk, and give its receipt; None when there is none in ``timeout`` seconds.
+
+        Raises SpoolFull when there was no room in that time, and SpoolFailed when the disk does not take it: then the
+        record is counted as lost, and the caller has it still. Raises Refused when the receiver will never take it.
+        """
+        deadline = time.monotonic() + timeout
+        receipt: Future[Mapping[str, Any]] = Future()
+        with self._state:
+            self._expected[record_id] = receipt
+            self._waiting += timeout > 0
+        try:
+            self._put_whatever_it_takes(item, deadline)
+            self.begin()
+            if timeout > 0:
+                self._hurry.set()
+            self._awake.set()
+            return receipt.result(max(0.0, deadline - time.monotonic()))
+        except NotYet:
+            return None
+        finally:
+            with self._state:
+                self._expected.pop(record_id, None)
+                self._waiting -= timeout > 0
+
+    def _put_whatever_it_takes(self, item: Item, deadline: float) -> None:
+        """Wait for room until ``deadline``, whatever is chosen for other records: an audit record is never dropped."""
+        while True:
+            try:
+                self._spool.put(item, sync=True)
+            except SpoolFull:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    self.lose("audit record refused: spool full")
+                    raise
+                self.begin()
+                self._hurry.set()
+                with self._state:
+                    self._state.wait(min(left, _FLUSH_DELAY_SECONDS))
+            except OSError as exc:
+                self.lose("audit record refused: spool not writable")
+                raise SpoolFailed(f"the spool {self._spool.folder} can not be written ({type(exc).__name__})") from exc
+            else:
+                return
+
+    def _answer(self, receipts: Mapping[str, Any]) -> None:
+        """Give callers the receipts that they wait for."""
+        with self._state:
+            found = [(self._expected.pop(key, None), receipt) for key, receipt in receipts.items()]
+        for waiting, receipt in found:
+            if waiting is not None:
+                waiting.set_result(receipt)
 
     def lose(self, reason: str, count: int = 1) -> None:
         """Count records as lost; a ``loss`` event tells of them."""
@@ -264,6 +319,7 @@ class Delivery:
                     if self._transport is None:
                         self._transport = self._connect()
                     self._transport.send(items[0].kind, request)
+                    receipts = self._transport.receipts
             except Refused as exc:
                 return self._divide(items, str(exc))
             except Unavailable as exc:
@@ -277,6 +333,8 @@ class Delivery:
             else:
                 self._duration.record(time.perf_counter() - started)
                 self.exported += len(items)
+                if items[0].kind == AUDIT:
+                    self._answer(receipts)
                 return True
 
     def _pause(self, seconds: float) -> None:
@@ -293,6 +351,11 @@ class Delivery:
             middle = len(items) // 2
             return self._send(items[:middle]) and self._send(items[middle:])
         self._spool.reject(items[0])
+        if items[0].kind == AUDIT:
+            with guard("export"), self._state:
+                waiting = self._expected.pop(record_id_of(items[0]), None)
+                if waiting is not None:
+                    waiting.set_exception(Refused(problem))
         self.lose(f"refused for good: {problem}")
         return True
 
@@ -306,30 +369,6 @@ class Delivery:
                     self._spool.put(item, beyond_limit=True)
                 except OSError:
                     self._keep_in_memory(item)
-
-    # -- figures -----------------------------------------------------------------------------------
-
-    def _measure(self) -> None:
-        meter = metrics.get_meter("otel_audit")
-        this = weakref.ref(self)
-
-        def observe(read: Callable[[Delivery], int]) -> list[Callable[[CallbackOptions], Iterable[Observation]]]:
-            def callback(_: CallbackOptions) -> Iterable[Observation]:
-                delivery = this()
-                return [Observation(read(delivery))] if delivery else []
-
-            return [callback]
-
-        for name, read, meaning in (
-            ("audit.records.emitted", lambda d: d.emitted, "Records handed over for delivery"),
-            ("audit.records.exported", lambda d: d.exported, "Records that the receiver acknowledged"),
-            ("audit.records.dropped", lambda d: d.dropped, "Records that were lost"),
-        ):
-            meter.create_observable_counter(name, observe(read), "{record}", meaning)
-        meter.create_observable_up_down_counter(
-            "audit.queue.depth", observe(lambda d: d.depth), "{record}", "Records that wait"
-        )
-        self._duration = meter.create_histogram("audit.export.duration", "s", "Time of one acknowledged request")
 
     @property
     def emitted(self) -> int:
@@ -350,26 +389,3 @@ class Delivery:
         self._spool.forget_after_fork()
         self.exported = self.dropped = 0
         self._start_afresh()
-
-
-def _survive_forks(delivery: Delivery) -> None:
-    """A forked child spools and sends for itself."""
-    if not hasattr(os, "register_at_fork"):
-        return
-    this = weakref.ref(delivery)
-    waited: list[bool] = []
-
-    def before() -> None:
-        if found := this():
-            waited.append(found.before_fork())
-
-    def in_parent() -> None:
-        if (found := this()) and waited:
-            found.after_fork_in_parent(was_waited_for=waited.pop())
-
-    def in_child() -> None:
-        if found := this():
-            waited.clear()
-            found.after_fork_in_child()
-
-    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)

@@ -27,10 +27,11 @@ from otel_audit.errors import StoreError
 from otel_audit.instrumentation._faults import note
 from otel_audit.instrumentation.delivery.segment import Item
 from otel_audit.privacy.redactor import Redactor
-from otel_audit.semconv import AUDIT_CAPTURE_POLICY
+from otel_audit.semconv import AUDIT_CAPTURE_POLICY, AUDIT_RECORD_ID
 
 SPAN: Final = b"S"
 LOG: Final = b"L"
+AUDIT: Final = b"A"  # a record of the Audit Logging signal: a log record that gets a receipt
 _REMEMBERED: Final = 1 << 8  # resources and scopes of one process; a flood of new ones starts it afresh
 _BYTES: Final = "\0bytes"
 _INT64: Final = 1 << 63
@@ -99,8 +100,8 @@ class Encoder:
             body["dropped"] = dropped
         return Item(SPAN, self._header(span.resource, span.instrumentation_scope) + _bytes(dump(body)))
 
-    def log(self, record: ReadWriteLogRecord, extra: Mapping[str, Any]) -> Item:
-        """An emitted log record, with ``extra`` attributes."""
+    def log(self, record: ReadWriteLogRecord, extra: Mapping[str, Any], kind: bytes = LOG) -> Item:
+        """An emitted log record, with ``extra`` attributes; with ``kind`` AUDIT, one of the Audit Logging signal."""
         log = record.log_record
         body = {
             "time": log.timestamp,
@@ -115,7 +116,7 @@ class Encoder:
             "attributes": self._attributes({**extra, **(log.attributes or {})}, label=True),
             "dropped": record.dropped_attributes,
         }
-        return Item(LOG, self._header(record.resource, record.instrumentation_scope) + _bytes(dump(body)))
+        return Item(kind, self._header(record.resource, record.instrumentation_scope) + _bytes(dump(body)))
 
     def _attributes(self, attributes: Mapping[str, Any] | None, *, label: bool = False) -> dict[str, Any]:
         name, masked = self._redactor.name, self._value
@@ -274,6 +275,14 @@ class Decoder:
         )
         log.trace_id, log.span_id, log.trace_flags = body["trace"], body["span"], TraceFlags(body["flags"])
         return ReadableLogRecord(log, resource or Resource.get_empty(), scope)
+
+
+def record_id_of(item: Item) -> str:
+    """The id of a spooled audit record. Raises ValueError for a record that is none of ours."""
+    try:
+        return str(parse(item.payload.decode().partition("\n")[2])["attributes"][AUDIT_RECORD_ID])
+    except (KeyError, TypeError) as exc:
+        raise ValueError("a spooled audit record has no id") from exc
 
 
 def _span_context(parts: Sequence[Any]) -> SpanContext:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from otel_audit.conventions.content import JSON, STRING, entry_of
 from otel_audit.errors import ConfigError, SpoolDamaged
-from otel_audit.instrumentation.delivery.encoding import LOG, dump, parse
+from otel_audit.instrumentation.delivery.encoding import SPAN, dump, parse
 from otel_audit.instrumentation.delivery.segment import SUFFIX, Item, Segment
 from otel_audit.instrumentation.delivery.spool import REJECTED_SUFFIX
 from otel_audit.semconv import AUDIT_SUBJECT_REF, AUDIT_TASK_ID
@@ -103,7 +103,7 @@ def _body(item: Item) -> Any:
 
 
 def _span(item: Item, body: Mapping[str, Any]) -> tuple[int, int]:
-    return (body["trace"], body["span"]) if item.kind == LOG else (body["context"][0], body["context"][1])
+    return (body["trace"], body["span"]) if item.kind != SPAN else (body["context"][0], body["context"][1])
 
 
 def _without_texts(item: Item, wanted: _Wanted) -> Item | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -96,6 +96,24 @@ def _destination(endpoint: str, env: Mapping[str, str], *, standard: bool) -> De
         certificate=said("CERTIFICATE"),
         compress=said("COMPRESSION").lower() == "gzip",
     )
+
+
+def audit_destination(settings: Settings, environment: Mapping[str, str] | None = None) -> Destination:
+    """Where records of the Audit Logging signal go: ``POST <endpoint>/v1/audit``, which is HTTP whatever the rest is.
+
+    ``OTEL_AUDIT_HTTP_ENDPOINT``, else the endpoint itself where that is HTTP, else port 4318 of its host.
+    """
+    env = os.environ if environment is None else environment
+    endpoint = env.get(f"{_OURS}HTTP_ENDPOINT", "").strip()
+    known = settings.destination
+    if not endpoint:
+        parts = urlsplit(known.endpoint)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        is_http = known.protocol is Protocol.HTTP
+        endpoint = known.endpoint if is_http else f"{parts.scheme}://{host}:{_DEFAULT_HTTP_PORT}"
+    elif "://" not in endpoint:
+        endpoint = f"http://{endpoint}"
+    return replace(known, endpoint=endpoint, protocol=Protocol.HTTP)
 
 
 def _spool_folder(given: str, env: Mapping[str, str]) -> Path:

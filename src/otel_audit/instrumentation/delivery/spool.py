@@ -66,8 +66,11 @@ class Spool:
         self._others_bytes = 0
         self.records_put = self.records_delivered = 0  # of this process, since it began
 
-    def put(self, item: Item, *, beyond_limit: bool = False) -> None:
-        """Keep a record. Raises SpoolFull, or OSError when the disk does not take it; then it was not kept."""
+    def put(self, item: Item, *, beyond_limit: bool = False, sync: bool = False) -> None:
+        """Keep a record; with ``sync`` on the disk itself, unless the policy is ``never``.
+
+        Raises SpoolFull, or OSError when the disk does not take it; then it was not kept.
+        """
         record = frame(item)
         with self._lock:
             if not beyond_limit and self._bytes + self._others_bytes + len(record) > self._max_bytes:
@@ -80,7 +83,7 @@ class Spool:
                 self._bytes += self._segments[-1].size
             segment = self._segments[-1]
             segment.append(record)
-            if self._fsync is Fsync.ALWAYS:
+            if self._fsync is Fsync.ALWAYS or (sync and self._fsync is not Fsync.NEVER):
                 segment.sync()
             self._unsynced = True
             self._bytes += len(record)

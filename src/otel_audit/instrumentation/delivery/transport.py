@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import json
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,13 +21,13 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otel_audit.errors import ConfigError
-from otel_audit.instrumentation.delivery.encoding import SPAN
+from otel_audit.instrumentation.delivery.encoding import AUDIT, LOG, SPAN
 
 _GRPC_METHODS: Final = {
     True: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     False: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
-_HTTP_PATHS: Final = {True: "/v1/traces", False: "/v1/logs"}
+_HTTP_PATHS: Final = {SPAN: "/v1/traces", LOG: "/v1/logs", AUDIT: "/v1/audit"}
 _HTTP_PORT: Final = 4318
 RECEIVED_METADATA: Final = "audit-received-unix-nano"  # as in receiver/grpc_server.py
 _SECOND: Final = 1_000_000_000
@@ -74,10 +76,12 @@ class Refused(Exception):
 class Transport(ABC):
     """A connection to the receiver. For one thread.
 
-    ``told`` is when the last acknowledgement was made by the receiver's clock, where it said so.
+    ``told`` is when the last acknowledgement was made by the receiver's clock, where it said so; ``receipts`` what the
+    last acknowledgement of audit records gave, by record id.
     """
 
     told: ReceiverTime | None = None
+    receipts: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def send(self, kind: bytes, request: bytes) -> None:
@@ -160,18 +164,22 @@ class HttpTransport(Transport):
         """As in Transport."""
         body = gzip.compress(request, 1) if self._compress else request
         try:
-            self._connection.request("POST", self._path + _HTTP_PATHS[kind == SPAN], body, self._headers)
+            headers = self._headers | ({"Accept": "application/json"} if kind == AUDIT else {})
+            self._connection.request("POST", self._path + _HTTP_PATHS[kind], body, headers)
             response = self._connection.getresponse()
             answer = response.read()
         except (OSError, http.client.HTTPException) as exc:
             self._connection.close()  # the next request opens it again
             raise Unavailable(f"the receiver can not be reached ({type(exc).__name__})") from None
         problem = f"the receiver answered {response.status}"
-        if response.status in (400, 413, 422):
+        if response.status in (400, 409, 413, 422):  # 409: only /v1/audit says it, to another payload under a known id
             raise Refused(problem)
         if response.status != 200:
             raise Unavailable(problem, _seconds(response.headers.get("Retry-After")))
         self.told = _date(response.headers.get("Date"))
+        if kind == AUDIT:
+            self.receipts = _receipts(answer)
+            return
         _check_answer(kind, answer)
 
     def close(self) -> None:
@@ -203,6 +211,17 @@ def _date(text: str | None) -> ReceiverTime | None:
     except (ValueError, OverflowError):
         return None
     return None if seconds is None else ReceiverTime(int(seconds) * _SECOND, _SECOND)
+
+
+def _receipts(answer: bytes) -> Mapping[str, Any]:
+    """The receipts of an answer, by record id. Raises Unavailable where there are none: then nothing is proved."""
+    try:
+        found = json.loads(answer)["record_status_map"]
+    except (ValueError, KeyError, TypeError):
+        found = None
+    if not isinstance(found, dict):
+        raise Unavailable("the answer has no receipts: the endpoint is no receiver of audit records")
+    return found
 
 
 def _check_answer(kind: bytes, answer: bytes) -> None:

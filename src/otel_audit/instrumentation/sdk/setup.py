@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import threading
@@ -24,9 +25,9 @@ from otel_audit.instrumentation._faults import guard, note
 from otel_audit.instrumentation.delivery.delivery import Delivery
 from otel_audit.instrumentation.delivery.encoding import Encoder
 from otel_audit.instrumentation.delivery.losses import LossItems
-from otel_audit.instrumentation.delivery.settings import read_settings
+from otel_audit.instrumentation.delivery.settings import Settings, audit_destination, read_settings
 from otel_audit.instrumentation.delivery.spool import Spool
-from otel_audit.instrumentation.delivery.transport import connect
+from otel_audit.instrumentation.delivery.transport import Destination, connect
 from otel_audit.instrumentation.sdk.processor import AuditLogProcessor, AuditSpanProcessor, Pipeline
 from otel_audit.instrumentation.sdk.sampler import AuditSampler
 from otel_audit.instrumentation.sdk.threads import carry_tasks_into_threads
@@ -41,6 +42,7 @@ _lock = threading.RLock()
 # Guarded by _lock: the pipeline of each destination, what each provider was given, and which providers are
 # made here, so that no exporter but ours is on them.
 _pipelines: dict[str, Pipeline] = {}
+_audit_pipelines: dict[str, Pipeline] = {}
 _span_processors: weakref.WeakKeyDictionary[Any, AuditSpanProcessor] = weakref.WeakKeyDictionary()
 _log_pipelines: weakref.WeakKeyDictionary[Any, list[Pipeline]] = weakref.WeakKeyDictionary()
 _ours: weakref.WeakSet[TracerProvider] = weakref.WeakSet()
@@ -163,17 +165,51 @@ def pipeline_for(resource: Resource, endpoint: str | None = None, *, standard: b
         known = _pipelines.get(destination.endpoint)
         if known is not None:
             return known
-        # A spool for each destination: what one service leaves behind, another must not send elsewhere.
-        name = hashlib.sha256(f"{destination.protocol} {destination.endpoint}".encode()).hexdigest()[:12]
-        spool = Spool(settings.spool / name, max_bytes=settings.max_bytes, fsync=settings.fsync)
-        service = str(resource.attributes.get(SERVICE_NAME, ""))
-        encoder = Encoder(Redactor(_policy(), _keys(settings.spool), service=service))
-        losses = LossItems(encoder, resource)
-        delivery = Delivery(spool, lambda: connect(destination), losses.of, settings.on_full)
-        pipeline = Pipeline(delivery, encoder, losses, settings.every_span, settings.exit_seconds)
+        pipeline = _make_pipeline(settings, destination, _spool_path(settings, destination), resource)
         _pipelines[destination.endpoint] = pipeline
-    delivery.begin()
+    pipeline.delivery.begin()
     return pipeline
+
+
+def audit_pipeline(provider: Any, endpoint: str | None, *, resume_only: bool = False) -> Pipeline | None:
+    """The pipeline of audit records, with a spool of its own: they wait for their receiver, and nothing else does.
+
+    With ``resume_only``, None where no earlier process left a spool behind.
+    """
+    resource = getattr(provider, "resource", None) or Resource.create()
+    settings = read_settings(endpoint, standard=provider in _ours)
+    destination = audit_destination(settings)
+    path = _spool_path(settings, destination, "audit ")
+    with _lock:
+        if (known := _audit_pipelines.get(destination.endpoint)) is not None:
+            return known
+        if resume_only and not path.is_dir():
+            return None
+        pipeline = _audit_pipelines[destination.endpoint] = _make_pipeline(settings, destination, path, resource)
+        atexit.register(pipeline.shutdown)  # no provider knows of it
+    pipeline.delivery.begin()
+    return pipeline
+
+
+def audit_pipelines() -> list[Pipeline]:
+    """The pipelines of audit records that there are."""
+    with _lock:
+        return list(_audit_pipelines.values())
+
+
+def _spool_path(settings: Settings, destination: Destination, use: str = "") -> Path:
+    """A spool for each destination: what one service leaves behind, another must not send elsewhere."""
+    name = hashlib.sha256(f"{use}{destination.protocol} {destination.endpoint}".encode()).hexdigest()[:12]
+    return settings.spool / name
+
+
+def _make_pipeline(settings: Settings, destination: Destination, spool_path: Path, resource: Resource) -> Pipeline:
+    spool = Spool(spool_path, max_bytes=settings.max_bytes, fsync=settings.fsync)
+    service = str(resource.attributes.get(SERVICE_NAME, ""))
+    encoder = Encoder(Redactor(_policy(), _keys(settings.spool), service=service))
+    losses = LossItems(encoder, resource)
+    delivery = Delivery(spool, lambda: connect(destination), losses.of, settings.on_full)
+    return Pipeline(delivery, encoder, losses, settings.every_span, settings.exit_seconds)
 
 
 def is_installed() -> bool:

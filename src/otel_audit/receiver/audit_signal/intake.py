@@ -11,25 +11,20 @@ from typing import Any, Final
 
 from otel_audit import semconv
 from otel_audit.conventions import normalise
-from otel_audit.conventions.audit_canonical import TextErased, integrity_hash, sent_form, stored_form
+from otel_audit.conventions.audit_canonical import integrity_hash, sent_form, stored_form
 from otel_audit.conventions.record import Record
 from otel_audit.conventions.text import MARKER
-from otel_audit.errors import MalformedInput, RejectedBatch, StoreUnavailable
-from otel_audit.ledger.checkpoint import read_checkpoint
+from otel_audit.errors import AuditError, MalformedInput, RejectedBatch, StoreUnavailable
 from otel_audit.model import AuditEvent
+from otel_audit.receiver.audit_signal.chains import MASKED, Chains, stream_of
 from otel_audit.receiver.audit_signal.producer_keys import ProducerKeys, Verdict
 from otel_audit.receiver.audit_signal.records import read_records
 from otel_audit.receiver.intake import MAX_WAIT_SECONDS
 from otel_audit.receiver.losses import Losses
-from otel_audit.receiver.sequencer import Sequencer
-from otel_audit.store.receipts import ReceiptReader, StoredEntry
+from otel_audit.receiver.sequencer import Receipt, Sequencer
+from otel_audit.store.receipts import DELIVERED, UNVERIFIED, VERIFIED, ReceiptReader
 
-UNVERIFIED: Final = "signature_unverified"  # remark: there is a proof, by a key that the receiver does not know
-VERIFIED: Final = "signature_verified"
 WITHHELD: Final = "signature_withheld"  # remark: the proof is over texts that the capture policy masked
-DELIVERED: Final = "delivered_all_sinks"  # the draft's word for a record that every required sink has
-_PATH: Final = "/v1/audit/receipts/"
-_ID: Final = "record:"  # conventions.base: the event id of a record that brings its id
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +42,12 @@ class AuditIntake:
     keys: ProducerKeys = field(default_factory=ProducerKeys)
     mask: Callable[[AuditEvent], AuditEvent] | None = None
     clock: Callable[[], int] = time.time_ns
+    chains: Chains = field(init=False)
 
-    def store(self, body: bytes) -> list[dict[str, Any]]:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chains", Chains(self.reader))  # frozen, and made of another field
+
+    def store(self, body: bytes, wait_seconds: float = MAX_WAIT_SECONDS) -> list[dict[str, Any]]:
         """Store the records of an ``ExportLogsServiceRequest`` and give their receipts, in order.
 
         Raises RejectedBatch (400) or RecordConflict (409) when nothing was stored and a retry would not help,
@@ -66,23 +65,41 @@ class AuditIntake:
                 self._event(record, form, verdict, received)
                 for record, form, verdict in zip(records, forms, verdicts, strict=True)
             ]
-            submitted = self.sequencer.submit(events, exclusive=True)
+            submitted = self._submit(records, forms, events)
         except MalformedInput as exc:
             self.losses.add("audit batch rejected")
             raise exc if isinstance(exc, RejectedBatch) else RejectedBatch(str(exc)) from exc
         try:
-            seqs = [receipt.seq for receipt in submitted.result(timeout=MAX_WAIT_SECONDS)]
+            seqs = [receipt.seq for receipt in submitted.result(timeout=wait_seconds)][: len(records)]
+        except AuditError:
+            self.chains.forget(records)
+            raise
         except concurrent.futures.TimeoutError as exc:
-            raise StoreUnavailable(f"the store did not take the request within {MAX_WAIT_SECONDS:.0f} s") from exc
-        receipts = self._receipts(seqs)
+            self.chains.forget(records)
+            raise StoreUnavailable(f"the store did not take the request within {wait_seconds:.0f} s") from exc
+        receipts = self.reader.receipts(seqs)
         for receipt, form in zip(receipts, forms, strict=True):
             receipt["received_hash"] = integrity_hash(form)
         return receipts
 
+    def _submit(
+        self, records: Sequence[Record], forms: Sequence[bytes], events: list[AuditEvent]
+    ) -> concurrent.futures.Future[list[Receipt]]:
+        """Hand over events, and with them one for each break of a producer chain: both are there or none."""
+        if not any(stream_of(record) for record in records):
+            return self.sequencer.submit(events, exclusive=True)
+        with self.chains.lock:
+            try:
+                breaks = self.chains.check(records, forms)
+                return self.sequencer.submit([*events, *breaks], exclusive=True)
+            except AuditError:
+                self.chains.forget_held(records)
+                raise
+
     def receipt(self, record_id: str) -> dict[str, Any] | None:
         """The receipt of a stored record as it is now; None when there is none under this id."""
-        seq = self.reader.seq_of(_ID + record_id)
-        return None if seq is None else self._receipts([seq])[0]
+        seq = self.reader.seq_of(record_id)
+        return None if seq is None else self.reader.receipts([seq])[0]
 
     def _event(self, record: Record, form: bytes, verdict: Verdict, received: int) -> AuditEvent:
         event = normalise(record, identity_key=self.identity_key, received_unix_nano=received)[0]
@@ -92,39 +109,11 @@ class AuditIntake:
             if self.mask is not None and not _is_kept_as_sent(self.mask(event), form):
                 _withhold(event)
                 remarks.append(WITHHELD)
+        if stream_of(record) and self.mask is not None and not _is_kept_as_sent(self.mask(event), form):
+            remarks.append(MASKED)
         if remarks:
             event.columns["remarks"] = remarks
         return event
-
-    def _receipts(self, seqs: Sequence[int]) -> list[dict[str, Any]]:
-        """Read back from the store, so that a receipt speaks of what is there."""
-        entries = self.reader.entries(seqs)
-        note = self.reader.newest_checkpoint()
-        size = read_checkpoint(note).size if note else 0
-        return [self._receipt(entries[seq], note, size) for seq in seqs]
-
-    def _receipt(self, entry: StoredEntry, note: str, size: int) -> dict[str, Any]:
-        record_id = entry.event_id.removeprefix(_ID)
-        try:
-            stored_hash: str | None = integrity_hash(stored_form(entry.columns, entry.content))
-        except TextErased:
-            stored_hash = None
-        remarks = entry.columns["remarks"]
-        covered = entry.seq < size
-        proof = self.reader.inclusion(entry.seq, size) if covered else []
-        return {
-            "record_id": record_id,
-            "status": DELIVERED,
-            "integrity_hash": stored_hash,
-            "sink_timestamp": str(entry.recorded_unix_nano),
-            "verify_status": "passed" if VERIFIED in remarks else "unverified" if UNVERIFIED in remarks else "none",
-            "origin": self.reader.origin,
-            "seq": entry.seq,
-            "leaf_hash": entry.leaf_hash.hex(),
-            "checkpoint": note,
-            "inclusion_proof": [each.hex() for each in proof] if covered else None,
-            "receipt_path": _PATH + record_id,
-        }
 
 
 def batch_answer(receipts: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_publ
 
 from otel_audit import semconv
 from otel_audit.conventions.record import Record
+from otel_audit.conventions.text import MARKER
 from otel_audit.errors import ConfigError, RejectedBatch
 
 ED25519: Final = "EdDSA"  # RFC 8037 §3.1
@@ -95,13 +96,12 @@ class ProducerKeys:
         value = attributes.get(semconv.AUDIT_INTEGRITY_VALUE)
         if value is None:
             return Verdict.NONE
-        resource = dict(record.source.columns.get("resource_attributes", ()))
-        algorithm = resource.get(semconv.AUDIT_INTEGRITY_ALGORITHM)
+        algorithm = _of_resource(record, semconv.AUDIT_INTEGRITY_ALGORITHM)
         if algorithm is None:
             raise RejectedBatch(f"{where}: a proof, and no {semconv.AUDIT_INTEGRITY_ALGORITHM} on the resource")
         if attributes.get(semconv.AUDIT_INTEGRITY_SIGNER) not in _SIGNERS:
             raise RejectedBatch(f"{where}: {semconv.AUDIT_INTEGRITY_SIGNER} must be producer or collector")
-        certificate = resource.get(semconv.AUDIT_INTEGRITY_CERTIFICATE)
+        certificate = _of_resource(record, semconv.AUDIT_INTEGRITY_CERTIFICATE)
         candidates = [
             key for key in self.keys if key.algorithm == algorithm and (certificate is None or certificate in key.names)
         ]
@@ -118,6 +118,14 @@ class ProducerKeys:
                 "nothing of the batch was stored"
             )
         return Verdict.PASSED
+
+
+def _of_resource(record: Record, key: str) -> str | None:
+    """A text of the resource; a long one, such as a certificate, lies with the contents."""
+    text: str | None = dict(record.source.columns.get("resource_attributes", ())).get(key)
+    if text is not None and text.startswith(MARKER):
+        return record.source.content[text.removeprefix(MARKER)]
+    return text
 
 
 def read_producer_keys(path: Path, *, required: bool = False) -> ProducerKeys:
