@@ -16,6 +16,7 @@ import pytest
 
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
+from otel_audit.ledger.erasure import Erasure
 from otel_audit.ledger.findings import STATUS_CODES, Code
 from otel_audit.ledger.note import Signer
 from otel_audit.ledger.proof_file import parse_proof, verify_proof
@@ -29,7 +30,7 @@ from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Making, write_bundle
 from otel_audit.reports.export import CSV_COLUMNS, chunks
 from otel_audit.store.reader import Reader
-from tests.integration.test_verify_attacks import KEYS, ORIGIN, SIGNER, START, Built, Store, event
+from tests.attacks.ledger import KEYS, ORIGIN, SIGNER, START, Built, Store, event
 
 MAKING = Making(START, "u_9", "complaint 4821", "0.1.0")
 PROGRAM = Path(program.__file__)
@@ -42,7 +43,8 @@ def history():
     """300 entries; entry 20 says that the input of entry 15 was erased, and entry 21 that another key follows."""
     events = [event(seq) for seq in range(300)]
     events[2] = AuditEvent({**events[2].columns, "name": "=cmd()|x", "score": float("nan"), "task_id": 'a "b"\r\nc'})
-    note = sign_statement("erasure", {"basis": "art. 17", "texts": {"15": ["input"]}}, [SIGNER])
+    erasure = Erasure(ORIGIN, ((15, 15),), "art. 17", "dpo_1", "legal_4", START, "seqs", names=frozenset({"input"}))
+    note = sign_statement("erasure", erasure.fields(), [SIGNER])
     events[ERASURE] = AuditEvent({"event_type": "erasure", "attributes": [("audit.erasure.statement", note)]})
     return Built().extend(events)
 

@@ -92,7 +92,7 @@ def read_tokens(records: FileAnchor, roots: Sequence[str], origins: Collection[s
     ``roots`` are the trusted roots as PEM texts; without any nobody's time can be believed, and that is said once.
     ``origins`` are the ledgers to read (None: all). Raises ConfigError for a root that is no certificate.
     """
-    trusted = _load(roots)
+    trusted = load_roots(roots)
     files = sorted(records.folder.glob(f"*/{_KIND}/*.tsr"))
     if files and not trusted:
         return AnchorReading(
@@ -175,7 +175,8 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     return True
 
 
-def _load(roots: Sequence[str]) -> list[x509.Certificate]:
+def load_roots(roots: Sequence[str]) -> list[x509.Certificate]:
+    """The certificates of a trust file's ``tsa_roots``. Raises ConfigError for a text that is none."""
     loaded = []
     for number, pem in enumerate(roots, 1):
         try:

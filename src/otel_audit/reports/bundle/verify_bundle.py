@@ -7,9 +7,10 @@ r"""Check an evidence bundle of otel-audit, with nothing of otel-audit: Python 3
 another way (`otel-audit keys export`), or from your own files. Steps:
 
  1  The files are those of the manifest, and the manifest is the one that was signed.
- 2  The keys to believe: those of the trust file, and those that a signed key rotation says follow them.
+ 2  The keys to believe: those of the trust file, and those that a signed key rotation says follow them, each for the
+    sizes at which it was in use.
  3  Each ledger's checkpoint is signed by such a key.
- 4  Each anchored checkpoint is signed, too, and one of both continues the other.
+ 4  Each anchored checkpoint is signed, too, and one of both continues the other. A timestamp is over its note.
  5  Each entry's hash leads to the root of the checkpoint, by its proof.
  6  Each text is the one that its entry commits to, or a signed erasure says that it is gone.
  7  Each cell of the tables is what the entry says.
@@ -32,6 +33,7 @@ import re
 import struct
 import sys
 import zipfile
+from bisect import bisect_right
 from datetime import datetime, timedelta, timezone
 
 try:
@@ -75,6 +77,8 @@ capture_policy producer duplicate_of remarks prev_hash
 TYPES = dict(column.split(":") for column in COLUMNS.split())
 FORMULA = re.compile("[\\s\ufeff\u200b\0]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]|[\t\r\n]")
 LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+NANOS = 10**9
+SHA256 = "608648016503040201"  # its object identifier, 2.16.840.1.101.3.4.2.1
 LISTED = 1000  # findings of one kind that are listed singly; the rest is counted
 
 
@@ -293,6 +297,15 @@ class Key:
             raise Unreadable("%r is no verifier key" % text[:80]) from None
         if hashlib.sha256(self.name.encode() + b"\n" + raw).hexdigest()[:8] != self.id:
             raise Unreadable("the key %s states another key id than it has" % text[:80])
+        self.raw = raw
+
+    def __eq__(self, other):
+        """Compare whole keys: an id has 32 bits, which somebody could find another key for."""
+        return (self.name, self.raw) == (other.name, other.raw)
+
+    def __hash__(self):
+        """Agree with ``__eq__``."""
+        return hash((self.name, self.raw))
 
     def signed(self, message, signature):
         """Tell whether this key made the signature."""
@@ -347,15 +360,16 @@ def open_checkpoint(note, keys, origin):
 
 
 def cosigners(note, witnesses):
-    """Return the names of the witnesses that cosigned a checkpoint (C2SP tlog-cosignature v1)."""
+    """Return the witnesses that cosigned a checkpoint (C2SP tlog-cosignature v1): name -> nanoseconds since 1970."""
     text, signatures = split_note(note)
-    return {
-        key.name
-        for name, key_id, raw in signatures
-        for key in witnesses
-        if (key.name, key.id, key.type) == (name, key_id, 4)
-        and key.signed(b"cosignature/v1\ntime %d\n" % int.from_bytes(raw[:8], "big") + text.encode(), raw[8:])
-    }
+    found = {}
+    for name, key_id, raw in signatures:
+        for key in witnesses:
+            seconds = int.from_bytes(raw[:8], "big")
+            message = b"cosignature/v1\ntime %d\n" % seconds + text.encode()
+            if (key.name, key.id, key.type) == (name, key_id, 4) and key.signed(message, raw[8:]):
+                found[name] = seconds * NANOS
+    return found
 
 
 def statement(note, kind):
@@ -366,18 +380,80 @@ def statement(note, kind):
     return json.loads(lines[1])
 
 
+class Erasure:
+    """What an erasure's statement says. ``entry`` is the entry that has it."""
+
+    def __init__(self, note, entry):
+        fields = statement(note, "erasure")
+        words = [fields[name] for name in ("basis", "requested_by", "approved_by", "scope")]
+        self.names, self.at, self.seq = fields["names"], fields["at"], entry["seq"]
+        self.ends = [end for first, last in fields["seqs"] for end in (first, last)]
+        rising = all(a <= b for a, b in zip(self.ends[::2], self.ends[1::2]))
+        rising = rising and all(a < b for a, b in zip(self.ends[1::2], self.ends[2::2]))
+        if not (self.ends and rising and self.ends[0] >= 0 and all(type(end) is int for end in [*self.ends, self.at])):
+            raise Broken("FALSE_TOMBSTONE", "its seqs are not rising ranges, or it states no time")
+        if fields["origin"] != entry["origin"] or self.ends[-1] >= entry["seq"]:
+            raise Broken("FALSE_TOMBSTONE", "it is about another ledger, or about entries that came after it")
+        if not all(isinstance(word, str) and word for word in words) or words[1] == words[2]:
+            raise Broken("FALSE_TOMBSTONE", "it does not say why, who asked for it, and who else approved it")
+        if self.names != "all" and not isinstance(self.names, list):
+            raise Broken("FALSE_TOMBSTONE", "it does not say which texts")
+        told = (iso(self.at)[:16].replace("T", " "), words[0], words[1], words[2], self.seq)
+        self.told = "erased on %s UTC because of %s; %s asked, %s approved (entry %d)" % told
+
+    def covers(self, seq, name):
+        """Tell whether a text of an entry was erased."""
+        index = bisect_right(self.ends, seq)  # odd: after the start of a range, before its end
+        within = index % 2 or (index and self.ends[index - 1] == seq)
+        return bool(within) and (self.names == "all" or name in self.names)
+
+
+# --- Timestamps: RFC 3161, without the signature, which openssl checks ---
+
+
+def der(data):
+    """Split DER (X.690) into its elements: [(tag, contents)]."""
+    at, elements = 0, []
+    while at < len(data):
+        tag, size, at = data[at], data[at + 1], at + 2
+        if size & 0x80:
+            count = size & 0x7F
+            size, at = int.from_bytes(data[at : at + count], "big"), at + count
+        elements.append((tag, data[at : at + size]))
+        at += size
+    if at != len(data):
+        raise ValueError("it is cut off")
+    return elements
+
+
+def read_timestamp(answer):
+    """Return (hash algorithm's id, hash, time in nanoseconds since 1970) of a TimeStampResp."""
+    try:
+        response = der(der(answer)[0][1])  # status, token
+        signed = der(der(der(response[1][1])[1][1])[0][1])  # version, digests, contents, ...
+        info = der(der(der(der(signed[2][1])[1][1])[0][1])[0][1])  # version, policy, imprint, serial, time, ...
+        algorithm, imprint = (element[1] for element in der(info[2][1]))
+        time = re.fullmatch(r"(\d{14})(?:\.(\d{1,9}))?Z", info[4][1].decode("ascii"))
+        moment = datetime.strptime(time[1] + "+0000", "%Y%m%d%H%M%S%z")
+        nanos = round(moment.timestamp()) * NANOS + int((time[2] or "").ljust(9, "0"))
+        return der(algorithm)[0][1].hex(), imprint, nanos
+    except (ValueError, IndexError, TypeError) as exc:
+        raise Broken("TSA_INVALID", "it is no timestamp: %s" % exc) from None
+
+
 # --- The bundle ---
 
 
 class Verification:
     """One bundle's verification: its findings, and what was established."""
 
-    def __init__(self, archive, trust):
-        self.zip, self.trust = archive, trust
+    def __init__(self, archive, trust, attest=None):
+        self.zip, self.trust, self.attest = archive, trust, attest
         self.findings, self.counts = [], {}
         self.keys = list(trust["keys"])
         self.rows = dict.fromkeys(("entries", "related", "texts", "gone", "proven"), 0)
-        self.statements, self.checkpoints, self.anchored = [], {}, {}
+        self.statements, self.erasures, self.checkpoints, self.anchored = [], {}, {}, {}
+        self.anchors, self.attested, self.windows, self.timestamps = {}, {}, {}, []
         self.period = [None, None]
         self.manifest = {}
 
@@ -394,6 +470,7 @@ class Verification:
         """Take all steps."""
         try:
             self.check_files()
+            self.read_anchors()
             self.read_statements()
             self.check_checkpoints()
             for name in SETS:
@@ -457,29 +534,119 @@ class Verification:
             if digest.hexdigest() != sha256:
                 self.add("FILE_MODIFIED", "the file %s is not the one of the manifest" % name)
 
+    def read_anchors(self):
+        """Read the anchored checkpoints of each ledger, and what attests when they existed."""
+        for number, ledger in enumerate(self.manifest["ledgers"]):
+            self.anchors[ledger["origin"]] = []
+            for name in sorted(self.manifest["files"]):
+                if re.fullmatch(r"anchors/%d/[0-9]+\.json" % number, name):
+                    self.guard(name, ledger["origin"], self.read_anchor, name, ledger["origin"])
+
+    def read_anchor(self, name, origin):
+        """Read one anchored checkpoint; its signature is checked later, when the keys are known."""
+        record = json.loads(self.read(name))
+        self.anchors[origin].append((name, record))
+        times = list(cosigners(record["note"], self.trust["witnesses"]).values())
+        if record["kind"] == "rfc3161":
+            times += self.guard(name, origin, self.check_timestamp, name[: -len(".json")], record["note"]) or []
+        if times:
+            self.attested[name] = min(times)
+
+    def check_timestamp(self, name, note):
+        """Check that a timestamp is over its note; return its time if somebody checks the signature, too."""
+        answer, data = self.read(name + ".tsr"), self.read(name + ".note")
+        algorithm, imprint, nanos = read_timestamp(answer)
+        if data != note.encode() or (algorithm, imprint) != (SHA256, hashlib.sha256(data).digest()):
+            raise Broken("IMPRINT_MISMATCH", "the timestamp is not over the note beside it")
+        times = [self.attest(answer, data)] if self.attest else []
+        command = "openssl ts -verify -data %s.note -in %s.tsr -CAfile roots.pem" % (name, name)
+        stated = {"file": name + ".tsr", "time": iso(nanos), "signature_checked": bool(times), "command": command}
+        self.timestamps.append(stated)
+        return times
+
     # 2
     def read_statements(self):
         """Read signed statements: key rotations add keys, erasures explain texts that are gone."""
-        rotations = []
-        for row in self.decoded("related"):
-            note = row["attributes"].get("audit.%s.statement" % row["event_type"])
-            if row["event_type"] == "key_rotation" and note:
-                rotations.append((row, note))
-            elif note:
-                self.statements.append((row, note))
-        for row, note in rotations:
-            fields = statement(note, "key_rotation")
-            old, new = Key(fields["old_key"]), Key(fields["new_key"])
+        rotations = {origin: [] for origin in self.anchors}
+        erasures = []
+        for name in SETS:
+            for row in self.decoded(name, having=b".statement"):
+                note = row["attributes"].get("audit.%s.statement" % row["event_type"])
+                if row["event_type"] == "key_rotation" and note and row["origin"] in rotations:
+                    rotations[row["origin"]].append((row["seq"], note))
+                elif row["event_type"] == "erasure" and note:
+                    erasures.append((row, note))
+        for origin, found in rotations.items():
+            self.windows[origin] = self.follow_rotations(origin, sorted(found))
+            self.keys += [key for key in self.windows[origin] if key not in self.keys]
+        for row, note in erasures:
             try:
-                for key in (old, new):
-                    open_note(note, [key], row["origin"])
-                known = {(key.name, key.id) for key in self.keys}
-                if (old.name, old.id) in known or (new.name, new.id) in known:
-                    self.keys += [key for key in (old, new) if (key.name, key.id) not in known]
-            except Broken as exc:
-                self.add("BAD_SIGNATURE", "the key rotation: %s" % exc.args[1], row["origin"], row["seq"], "attributes")
+                open_note(note, self.keys, row["origin"])
+                self.erasures.setdefault(row["origin"], []).append(Erasure(note, row))
+            except (Broken, ValueError, KeyError, TypeError) as exc:
+                detail = exc.args[1] if isinstance(exc, Broken) else "a field is missing or wrong: %s" % exc
+                self.add("FALSE_TOMBSTONE", "this erasure explains nothing: %s" % detail, *place_of(row))
         if self.manifest_note:
             self.guard("manifest.note", "", self.check_signer, self.manifest_note)
+
+    def follow_rotations(self, origin, rotations):
+        """Return a ledger's keys, each with the sizes it speaks for: {key: (first, last or None, proven or None)}.
+
+        A rotation that is entry R ends the old key's time at size R, and begins the new one's at R + 1. It counts
+        when both signed it, the old key is believed and in use, and the new one never was.
+        """
+        trusted = [key for key in self.trust["keys"] if key.name == origin]
+        sound = []
+        for seq, note in rotations:
+            try:
+                fields = statement(note, "key_rotation")
+                old, new = Key(fields["old_key"]), Key(fields["new_key"])
+                for key in (old, new):
+                    open_note(note, [key], origin)
+                if old == new:
+                    raise Broken("BAD_SIGNATURE", "it is from a key to itself")
+                sound.append((seq, old, new))
+            except (Broken, Unreadable, ValueError, KeyError, TypeError) as exc:
+                self.add("BAD_SIGNATURE", "the key rotation does not hold: %s" % exc.args[-1], origin, seq,
+                         "attributes")  # fmt: skip
+        known = set(trusted)
+        for _, old, new in reversed(sound):
+            if new in known:
+                known.add(old)
+        windows = {key: (0, None, self.proven(origin, key)) for key in trusted}
+        replaced, introduced = set(), set()
+        for seq, old, new in sound:
+            if old not in known:
+                detail = "a key rotation is signed by key %s, which the trust file does not lead to" % old.id
+                self.add("UNKNOWN_KEY", detail, origin, seq)
+                continue
+            first, _, proven = windows.get(old) or (0, None, self.proven(origin, old))
+            stolen = proven is not None and proven <= seq and new not in trusted
+            if old in replaced or seq < first or new in introduced or stolen:
+                why = "may have been in other hands then" if stolen else "was not in use, or the new one was before"
+                detail = "a key rotation to key %s does not count: key %s %s" % (new.id, old.id, why)
+                self.add("KEY_OUTSIDE_VALIDITY", detail, origin, seq)
+                continue
+            windows[old] = (first, seq, proven)
+            windows[new] = (seq + 1, None, self.proven(origin, new))
+            replaced.add(old)
+            introduced |= {old, new}
+            known.add(new)
+        return windows
+
+    def proven(self, origin, key):
+        """Return up to which size a lost key's checkpoints are proven to be older than that; None: it is not lost."""
+        since = self.trust["compromised"].get("%s+%s" % (key.name, key.id))
+        if since is None:
+            return None
+        sizes = [0]
+        for name, record in self.anchors[origin]:
+            try:
+                if self.attested.get(name, since) < since:
+                    sizes.append(open_checkpoint(record["note"], [key], origin)[0])
+            except Broken:
+                continue  # of another key, or wrong: step 4 tells
+        return max(sizes)
 
     def check_signer(self, note):
         """Check that a key of one of the bundle's ledgers signed the manifest."""
@@ -495,10 +662,9 @@ class Verification:
             if not self.guard(name, origin, self.open_base, number, name, origin):
                 continue
             note = self.checkpoints[origin][3]
-            witnesses = cosigners(note, self.trust["witnesses"])
-            anchors = [each for each in sorted(self.manifest["files"]) if each.startswith("anchors/%d/" % number)]
-            for anchor in (each for each in anchors if each.endswith(".json")):
-                witnesses |= self.guard(anchor, origin, self.check_anchor, anchor, origin) or set()
+            witnesses = set(cosigners(note, self.trust["witnesses"]))
+            for anchor, record in self.anchors[origin]:
+                witnesses |= self.guard(anchor, origin, self.check_anchor, anchor, record, origin) or set()
             if len(witnesses) < self.trust["quorum"]:
                 detail = "%d of the trusted witnesses cosigned, %d are needed" % (len(witnesses), self.trust["quorum"])
                 self.add("WITNESS_QUORUM_MISSING", detail, origin)
@@ -507,15 +673,14 @@ class Verification:
         """Open the checkpoint that the proofs lead to."""
         note = self.read(name).decode("utf-8")
         size, root, keys = open_checkpoint(note, self.keys, origin)
-        self.check_key(name, origin, keys)
+        self.check_key(name, origin, keys, size)
         self.checkpoints[origin] = (number, size, root, note)
         return True
 
-    def check_anchor(self, name, origin):
+    def check_anchor(self, name, record, origin):
         """Check an anchored checkpoint, and that it and the ledger's checkpoint are of one history."""
-        record = json.loads(self.read(name))
         size, root, keys = open_checkpoint(record["note"], self.keys, origin)
-        self.check_key(name, origin, keys)
+        self.check_key(name, origin, keys, size)
         _, base_size, base_root, _ = self.checkpoints[origin]
         hashes = [unbase64(each) for each in record["consistency"]]
         first, second = sorted([(size, root), (base_size, base_root)])
@@ -524,16 +689,24 @@ class Verification:
             raise Broken(code, "the anchored checkpoint of size %d and that of size %d are not of one history"
                          % (size, base_size))  # fmt: skip
         self.anchored[origin] = max(self.anchored.get(origin, 0), size)
-        return cosigners(record["note"], self.trust["witnesses"])
+        return set(cosigners(record["note"], self.trust["witnesses"]))
 
-    def check_key(self, name, origin, keys):
-        """Refuse a checkpoint that only keys signed which somebody else may have."""
-        lost = self.trust["compromised"]
-        if all("%s+%s" % (key.name, key.id) in lost for key in keys):
-            detail = (
-                "%s: its key may be in other hands, and nothing that is checked here proves when it was used" % name
-            )
-            self.add("KEY_OUTSIDE_VALIDITY", detail, origin)
+    def check_key(self, name, origin, keys, size):
+        """Refuse a checkpoint that no key signed which was in use at its size."""
+        problems = []
+        for key in keys:
+            first, last, proven = self.windows[origin].get(key, (0, None, None))
+            problem = ""
+            if size < first:
+                problem = "was first used after entry %d" % (first - 1)
+            elif last is not None and size > last:
+                problem = "was replaced by entry %d" % last
+            elif proven is not None and size > proven:
+                problem = "may have been in other hands, and nothing checked here proves the checkpoint to be older"
+            if not problem:
+                return
+            problems.append("key %s %s" % (key.id, problem))
+        self.add("KEY_OUTSIDE_VALIDITY", "%s: %s" % (name, "; ".join(problems)), origin)
 
     def guard(self, name, origin, check, *arguments):
         """Do a check of a file; what does not hold becomes a finding."""
@@ -541,17 +714,18 @@ class Verification:
             return check(*arguments)
         except Broken as exc:
             self.add(exc.args[0], "%s: %s" % (name, exc.args[1]), origin)
-        except (ValueError, KeyError, TypeError) as exc:
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
             self.add("FILE_MODIFIED", "%s has another form than it should: %s" % (name, exc), origin)
         return None
 
     # 5 to 7
-    def decoded(self, name, *, tell=False):
-        """Yield the entries of a set, decoded."""
+    def decoded(self, name, *, tell=False, having=b""):
+        """Yield the entries of a set, decoded: those whose encoding has ``having`` in it."""
         with self.open(name + ".bin") as file:
             try:
                 for data in frames(file):
-                    yield decode(data)
+                    if having in data:
+                        yield decode(data)
             except (Broken, zipfile.BadZipFile) as exc:
                 if tell:
                     code, detail = exc.args if isinstance(exc, Broken) else ("FILE_MODIFIED", str(exc))
@@ -669,7 +843,9 @@ class Verification:
         """Return the verdict with the findings."""
         altered = any(each["code"] not in STATUS for each in self.findings)
         status = "tampered" if altered else "ok" if self.rows["proven"] else "unverifiable"
-        return {"status": status, "counts": self.rows, "findings": self.findings}
+        return {
+            "status": status, "counts": self.rows, "timestamps": self.timestamps, "findings": self.findings
+        }  # fmt: skip
 
 
 class Texts:
@@ -705,6 +881,9 @@ class Texts:
             if own != place or row["content"].get(text["name"]) != made or text["name"] in found:
                 detail = "the text %r is not what the entry commits to" % text["name"]
                 self.tell("CONTENT_MISMATCH", detail, *own, text["name"])
+            elif self.erased(row, text["name"]):
+                detail = "the text %r was erased, it says, but it is still there" % text["name"]
+                self.tell("FALSE_TOMBSTONE", detail, *own, text["name"])
             found[text["name"]] = text["value"]
             self.advance()
         for name in row["content"]:
@@ -714,28 +893,18 @@ class Texts:
             self.verification.rows["texts"] += len(found)
         return {name: found[name] for name in found}
 
+    def erased(self, row, name):
+        """Return the valid erasure of a text, or None."""
+        erasures = self.verification.erasures.get(row["origin"], ())
+        return next((each for each in erasures if each.covers(row["seq"], name)), None)
+
     def explain(self, row, name):
-        """Look for a signed erasure that says why a text is gone."""
+        """Say why a text is gone, if a signed erasure does."""
         self.verification.rows["gone"] += not self.silent
-        for by, note in self.verification.statements:
-            if by["event_type"] != "erasure" or by["origin"] != row["origin"]:
-                continue
-            fields = statement(note, "erasure")
-            if name not in erased_names(fields, row["seq"]):
-                continue
-            try:
-                open_note(note, self.verification.keys, row["origin"])
-            except Broken as exc:
-                return self.tell("FALSE_TOMBSTONE", "the erasure of %r: %s" % (name, exc.args[1]), *place_of(by))
-            said = ", ".join("%s %s" % (key, value) for key, value in sorted(fields.items()) if isinstance(value, str))
-            self.tell(
-                "ERASED", "the text %r was erased: entry %d says %s" % (name, by["seq"], said), *place_of(row), name
-            )
-            return None
-        self.tell(
-            "CONTENT_MISSING", "the text %r is gone, and no erasure was recorded for it" % name, *place_of(row), name
-        )
-        return None
+        erasure = self.erased(row, name)
+        code = "ERASED" if erasure else "CONTENT_MISSING"
+        told = "was %s" % erasure.told if erasure else "is gone, and no valid erasure was recorded for it"
+        self.tell(code, "the text %r %s" % (name, told), *place_of(row), name)
 
     def finish(self):
         """Tell of texts after the last entry."""
@@ -749,9 +918,12 @@ def place_of(row):
     return row["origin"], row["seq"]
 
 
-def erased_names(fields, seq):
-    """Return the names of the texts of an entry that an erasure statement covers: {"texts": {"<seq>": [names]}}."""
-    return fields.get("texts", {}).get(str(seq), [])
+def nanos_of(instant):
+    """Return an RFC 3339 time in nanoseconds since 1970."""
+    moment = datetime.fromisoformat(instant.replace("Z", "+00:00"))
+    if moment.tzinfo is None:
+        raise ValueError("time %r has no zone" % instant)
+    return round(moment.timestamp() * 10**6) * 1000
 
 
 def read_trust(text):
@@ -760,7 +932,8 @@ def read_trust(text):
         document = json.loads(text) if text.lstrip().startswith("{") else {"verifier_keys": text.split()}
         keys = [Key(each) for each in document["verifier_keys"]]
         witnesses = [Key(each) for each in document.get("witnesses", [])]
-        quorum, lost = int(document.get("witness_quorum", 0)), set(document.get("compromised_keys", {}))
+        quorum = int(document.get("witness_quorum", 0))
+        lost = {key: nanos_of(since) for key, since in document.get("compromised_keys", {}).items()}
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise Unreadable('the trust file is not {"verifier_keys": [...]} or one key a line') from exc
     if not keys:
@@ -768,15 +941,19 @@ def read_trust(text):
     return {"keys": keys, "witnesses": witnesses, "quorum": quorum, "compromised": lost}
 
 
-def verify_bundle(path, trust_text):
-    """Verify the bundle at ``path`` against a trust file's text, and return the report. Raises Unreadable."""
+def verify_bundle(path, trust_text, attest=None):
+    """Verify the bundle at ``path`` against a trust file's text, and return the report. Raises Unreadable.
+
+    ``attest`` checks a timestamp with its signature: (token, note) -> nanoseconds since 1970, or Broken. Without it the
+    time of a timestamp proves nothing here.
+    """
     trust = read_trust(trust_text)
     try:
         with zipfile.ZipFile(path) as archive:
-            return Verification(archive, trust).run()
+            return Verification(archive, trust, attest).run()
     except Broken as exc:
         finding = {"code": exc.args[0], "origin": "", "seq": None, "column": None, "detail": exc.args[1]}
-        return {"status": "tampered", "counts": {}, "findings": [finding]}
+        return {"status": "tampered", "counts": {}, "timestamps": [], "findings": [finding]}
     except (OSError, zipfile.BadZipFile) as exc:
         raise Unreadable("%s: %s" % (path, exc)) from exc
 
@@ -790,6 +967,12 @@ def format_report(report):
         where += ["entry %d" % each["seq"]] if each["seq"] is not None else []
         where += ["column %s" % each["column"]] if each["column"] else []
         lines += ["  %s  %s" % (each["code"], ", ".join(where)), "      " + each["detail"]]
+    for each in report["timestamps"]:
+        checked = (
+            "and its signature holds" if each["signature_checked"] else "its signature was not checked; to do that:"
+        )
+        lines += ["  timestamp %s is over its note, states %s," % (each["file"], each["time"]), "      " + checked]
+        lines += [] if each["signature_checked"] else ["      " + each["command"]]
     return "\n".join([*lines, "", LIMITS]) + "\n"
 
 
@@ -799,7 +982,7 @@ VERDICTS = {
     "unverifiable": "UNVERIFIABLE: nothing was found wrong, but nothing proves that it is right either.",
 }
 LIMITS = """What this can not tell: whether an event was true; whether one was never sent; what somebody who held the
-signing key did before the first anchor; and, of timestamps in anchors/, anything: openssl ts -verify checks those."""
+signing key did before the first anchor. Of a timestamp this program checks what it is over, and not who signed it."""
 NO_TRUST = """No --trust: a bundle can not vouch for itself. Get the ledger's public keys from whoever runs it, by
 another way than this bundle came (there: otel-audit keys export > trust.json), and pass them as --trust trust.json"""
 

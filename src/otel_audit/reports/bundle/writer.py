@@ -186,13 +186,15 @@ class _Writer:
             "source": "/".join(PurePath(anchored.source).parts[-2:]),
             "published_at": anchored.published_at,
             "attested_at": None if attested is None else iso_nano(attested),
-            "evidence": f"{name}.evidence" if anchored.evidence else None,
+            "evidence": f"{name}{_suffix(anchored)}" if anchored.evidence else None,
             "note": anchored.note,
             "consistency": [base64.b64encode(each).decode("ascii") for each in hashes],
         }
         self._put(f"{name}.json", _json(record))
         if anchored.evidence:
-            self._put(f"{name}.evidence", anchored.evidence)
+            self._put(f"{name}{_suffix(anchored)}", anchored.evidence)
+        if anchored.kind == "rfc3161":
+            self._put(f"{name}.note", anchored.note.encode())  # the bytes that openssl takes
 
     def _facts(self, entries: _Set, related: _Set) -> Facts:
         asked = [
@@ -267,6 +269,10 @@ def _blocks(rows: Iterator[EvidenceRow]) -> Iterator[list[EvidenceRow]]:
             block = []
     if block:
         yield block
+
+
+def _suffix(anchored: AnchoredCheckpoint) -> str:
+    return ".tsr" if anchored.kind == "rfc3161" else ".evidence"
 
 
 def _info(name: str) -> zipfile.ZipInfo:
