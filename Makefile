@@ -30,6 +30,7 @@ bench: $(VENV)/installed-all  ## speed, as ratios against a limit measured in th
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/application.py
 	$(BIN)/python bench/verify.py
+	$(BIN)/python bench/pages.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
