@@ -17,7 +17,7 @@ up: $(VENV)/installed-all  ## receiver, store and dashboard, with the demo's liv
 
 test: $(VENV)/installed-all  ## every test; installs chromium when it is missing and we are root
 	@sh tests/install-chromium.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(VENV)/installed-all  ## style, types, import contracts, generated files
 	$(BIN)/ruff check .
