@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
+from otel_audit.ledger.digest import StoredDigest
 from otel_audit.model import Finding
 
 
@@ -22,6 +23,7 @@ class AnchorReading:
     checkpoints: tuple[AnchoredCheckpoint, ...] = ()
     damaged: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    digests: tuple[StoredDigest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +60,5 @@ def join_readings(readings: Iterable[AnchorReading]) -> AnchorReading:
         tuple(each for reading in kept for each in reading.checkpoints),
         tuple(each for reading in kept for each in reading.damaged),
         tuple(each for reading in kept for each in reading.findings),
+        tuple(each for reading in kept for each in reading.digests),
     )

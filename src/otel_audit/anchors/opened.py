@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from otel_audit.anchors import AnchorReading, ExternalAnchor, join_readings
+from otel_audit.anchors.digests import read_digests
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.settings import AnchorSettings
 from otel_audit.errors import ConfigError
@@ -41,6 +42,7 @@ def read_anchors(
     not be read must not pass for verified.
     """
     readings = [folder.read_all() for folder in folders]
+    readings += [AnchorReading(digests=read_digests(folder)) for folder in folders]
     readings += _read_tokens(folders, tsa_roots, origins)
     for settings in external:
         if settings.kind == "s3":

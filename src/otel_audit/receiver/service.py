@@ -31,6 +31,7 @@ from otel_audit.receiver.audit_signal.producer_keys import ProducerKeys, read_pr
 from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Anchor, Checkpointer
 from otel_audit.receiver.control_server import control_app
 from otel_audit.receiver.decode import Decoder
+from otel_audit.receiver.digests import make_daily_digest
 from otel_audit.receiver.erasure import Eraser
 from otel_audit.receiver.grpc_server import GrpcServer
 from otel_audit.receiver.http_server import http_app
@@ -259,7 +260,7 @@ class Receiver:
         )
 
     def _start_chores(self, sequencer: Sequencer, grpc_server: GrpcServer) -> Callable[[], None]:
-        """Every few seconds: record losses, see that no other writer took the ledger over, tell health."""
+        """Every few seconds: record losses, see to the claim of the ledger, tell health; once a day, make a digest."""
         stopping = threading.Event()
 
         def chores() -> None:
@@ -275,6 +276,10 @@ class Receiver:
                 except AuditError as exc:
                     _LOG.warning("losses could not be recorded, trying again: %s", exc)
                     self.losses.put_back(events)
+                try:
+                    make_daily_digest(self.ledger, time.time_ns())
+                except (AuditError, OSError) as exc:
+                    _LOG.warning("the digest over all ledgers could not be made, trying again: %s", exc)
 
         thread = threading.Thread(target=chores, name="chores", daemon=True)
         thread.start()
