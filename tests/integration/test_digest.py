@@ -105,10 +105,10 @@ def test_a_ledger_that_shrank_or_vanished_is_missed_by_the_digest_of_another_one
     keep = "seq < 290"
     alter(
         folder,
-        f"ALTER TABLE audit_entries DELETE WHERE origin = '{origin}' AND NOT {keep}",
-        f"ALTER TABLE audit_checkpoints DELETE WHERE origin = '{origin}' AND size > 290",
+        f"ALTER TABLE audit.audit_entries DELETE WHERE origin = '{origin}' AND NOT {keep}",
+        f"ALTER TABLE audit.audit_checkpoints DELETE WHERE origin = '{origin}' AND size > 290",
     )
     assert "TAIL_TRUNCATED" in verify(folder, anchors, origin)
     tables = ("audit_entries", "audit_content", "audit_checkpoints", "audit_tiles", "audit_sealed", "audit_writers")
-    alter(folder, *(f"ALTER TABLE {table} DELETE WHERE origin = '{origin}'" for table in tables))
+    alter(folder, *(f"ALTER TABLE audit.{table} DELETE WHERE origin = '{origin}'" for table in tables))
     assert "LEDGER_MISSING" in verify(folder, anchors, origin)

@@ -28,11 +28,15 @@ class AnchorReading:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A signed checkpoint on its way to an anchor: the note, and the ledger and size that it states."""
+    """A signed checkpoint on its way to an anchor: the note, and the ledger and size that it states.
+
+    With ``is_digest`` the note is a digest over all ledgers: ``origin`` signed it, and ``size`` is its number.
+    """
 
     note: str
     origin: str
     size: int
+    is_digest: bool = False
 
 
 class ExternalAnchor(Protocol):

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 
 from otel_audit.anchors._durable import make_durable_folder, replace_durably
 from otel_audit.anchors.file import FileAnchor
-from otel_audit.errors import ConfigError
-from otel_audit.ledger.digest import Digest, StoredDigest
+from otel_audit.errors import ConfigError, VerificationError
+from otel_audit.ledger.digest import Digest, StoredDigest, read_digest
 
 
 def keep_digest(records: FileAnchor, digest: Digest, note: str) -> None:
@@ -33,6 +34,16 @@ def newest_digest(records: FileAnchor, origin: str) -> tuple[int, str, float]:
     if not number.isdecimal():
         raise ConfigError(f"{newest}: its name is not that of a digest. Move it elsewhere")
     return int(number), hashlib.sha256(newest.read_bytes()).hexdigest(), newest.stat().st_mtime
+
+
+def own_digests(records: FileAnchor, origin: str) -> list[tuple[Digest, str]]:
+    """The readable digests of one ledger with their notes, by number; the others are for ``verify`` to tell."""
+    kept = []
+    for path in sorted((records.folder_of(origin) / "digests").glob("*.note")):
+        with contextlib.suppress(UnicodeDecodeError, VerificationError):
+            note = path.read_text(encoding="utf-8")
+            kept.append((read_digest(note), note))
+    return kept
 
 
 def read_digests(records: FileAnchor) -> tuple[StoredDigest, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from otel_audit.anchors import AnchorReading, ExternalAnchor, join_readings
 from otel_audit.anchors.digests import read_digests
@@ -67,7 +68,13 @@ def _read_tokens(
 def _missing(
     settings: AnchorSettings, readings: Sequence[AnchorReading], origins: Collection[str]
 ) -> Iterator[Finding]:
-    have = {each.origin for reading in readings for each in reading.checkpoints if each.kind == settings.kind}
+    token = f"{settings.name}.tsr"  # of two authorities each must have attested something
+    have = {
+        each.origin
+        for reading in readings
+        for each in reading.checkpoints
+        if each.kind == settings.kind and (each.kind != "rfc3161" or Path(each.source).name.partition("-")[2] == token)
+    }
     refused = {found.origin for reading in readings for found in reading.findings}
     for origin in sorted(set(origins) - have - refused):
         yield Finding(

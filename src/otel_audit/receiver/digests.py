@@ -33,7 +33,9 @@ def make_digest(ledger: OpenLedger, now_unix_nano: int | None = None) -> Digest 
             return None
         number, previous, _ = newest_digest(records, origin)
         digest = Digest(origin, number + 1, previous, made_at, tips)
-        keep_digest(records, digest, sign_digest(digest, ledger.checkpointer.signers))
+        note = sign_digest(digest, ledger.checkpointer.signers)
+        keep_digest(records, digest, note)
+        ledger.anchoring.publish_digest(note, digest)
         return digest
 
     return ledger.sequencer.perform(make).result()

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from otel_audit.anchors.digests import own_digests
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.opened import open_anchor
 from otel_audit.anchors.settings import load_anchors
@@ -222,6 +223,8 @@ class Receiver:
         self._writer_id = uuid.uuid4().hex
         self._epoch = writer.claim(self._writer_id, time.time_ns())
         self._writer = writer
+        for digest, note in own_digests(anchor, writer.origin):
+            anchoring.publish_digest(note, digest)  # those that an anchor has not got yet
         anchoring.start()
         undo.callback(anchoring.stop)  # after the sequencer's last checkpoint
         sequencer.start()
