@@ -75,7 +75,12 @@ def test_checkpoints_reach_the_anchors_and_verify_reads_them_back(tmp_path, plac
             ("tsa", 8, ""),
         ]
         assert {state.name: state.published_size for state in read_states(DataFolder(data))} == {"s3": 8, "tsa": 8}
+        assert done["digest"] >= 1
         assert "ok" in run("anchor", "--now", "--kind", "s3", "--data", str(data)).stdout
+        client = boto3.client("s3", endpoint_url=load_anchors(places)[0].endpoint, region_name="us-east-1")
+        listed = client.list_objects_v2(Bucket="anchors", Prefix="digest/")["Contents"]
+        assert int(listed[0]["Key"].rpartition("/")[2]) == 1
+        assert list((tmp_path / "data-anchors").glob("*/rfc3161/digest-*-tsa.tsr")), "and a token over it"
         up.stop()
     assert {state.lag_entries for state in read_states(DataFolder(data))} == {0}, "a last attempt at the stop"
     trust = str(trust_file(data, tsa))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
+from otel_audit.ledger.digest import StoredDigest
 from otel_audit.model import Finding
 
 
@@ -22,15 +23,20 @@ class AnchorReading:
     checkpoints: tuple[AnchoredCheckpoint, ...] = ()
     damaged: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    digests: tuple[StoredDigest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A signed checkpoint on its way to an anchor: the note, and the ledger and size that it states."""
+    """A signed checkpoint on its way to an anchor: the note, and the ledger and size that it states.
+
+    With ``is_digest`` the note is a digest over all ledgers: ``origin`` signed it, and ``size`` is its number.
+    """
 
     note: str
     origin: str
     size: int
+    is_digest: bool = False
 
 
 class ExternalAnchor(Protocol):
@@ -58,4 +64,5 @@ def join_readings(readings: Iterable[AnchorReading]) -> AnchorReading:
         tuple(each for reading in kept for each in reading.checkpoints),
         tuple(each for reading in kept for each in reading.damaged),
         tuple(each for reading in kept for each in reading.findings),
+        tuple(each for reading in kept for each in reading.digests),
     )

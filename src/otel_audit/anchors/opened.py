@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from otel_audit.anchors import AnchorReading, ExternalAnchor, join_readings
+from otel_audit.anchors.digests import read_digests
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.settings import AnchorSettings
 from otel_audit.errors import ConfigError
@@ -41,6 +43,7 @@ def read_anchors(
     not be read must not pass for verified.
     """
     readings = [folder.read_all() for folder in folders]
+    readings += [AnchorReading(digests=read_digests(folder)) for folder in folders]
     readings += _read_tokens(folders, tsa_roots, origins)
     for settings in external:
         if settings.kind == "s3":
@@ -65,7 +68,13 @@ def _read_tokens(
 def _missing(
     settings: AnchorSettings, readings: Sequence[AnchorReading], origins: Collection[str]
 ) -> Iterator[Finding]:
-    have = {each.origin for reading in readings for each in reading.checkpoints if each.kind == settings.kind}
+    token = f"{settings.name}.tsr"  # of two authorities each must have attested something
+    have = {
+        each.origin
+        for reading in readings
+        for each in reading.checkpoints
+        if each.kind == settings.kind and (each.kind != "rfc3161" or Path(each.source).name.partition("-")[2] == token)
+    }
     refused = {found.origin for reading in readings for found in reading.findings}
     for origin in sorted(set(origins) - have - refused):
         yield Finding(

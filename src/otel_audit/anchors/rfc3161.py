@@ -3,6 +3,8 @@
     <anchor folder>/<ledger>/rfc3161/<size, 20 digits>-<name>.tsr    the authority's answer (TimeStampResp, DER)
     <anchor folder>/<ledger>/rfc3161/<size, 20 digits>-<name>.note   the signed note, the bytes that it is over
 
+A digest over all ledgers has ``digest-`` before its number, in place of the size.
+
 Both verify without a network: ``openssl ts -verify -data FILE.note -in FILE.tsr -CAfile roots.pem``.
 """
 
@@ -28,6 +30,7 @@ from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.settings import AnchorSettings
 from otel_audit.errors import AnchorUnavailable, ConfigError, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
+from otel_audit.ledger.digest import StoredDigest, read_digest
 from otel_audit.ledger.findings import Code
 from otel_audit.model import Finding
 
@@ -52,7 +55,8 @@ class Rfc3161Anchor:
     def publish(self, publication: Publication) -> None:
         """Have the note timestamped, and keep the token. See ``ExternalAnchor``."""
         folder = self._records.folder_of(publication.origin) / _KIND
-        token_file = folder / f"{publication.size:020}-{self.name}.tsr"
+        start = "digest-" if publication.is_digest else ""
+        token_file = folder / f"{start}{publication.size:020}-{self.name}.tsr"
         if token_file.exists():
             return
         note = publication.note.encode()
@@ -98,11 +102,12 @@ def read_tokens(records: FileAnchor, roots: Sequence[str], origins: Collection[s
         return AnchorReading(
             damaged=(f"{records.folder}: {len(files)} timestamps, but no tsa_roots in the trust file to judge them by",)
         )
-    checkpoints, findings, damaged = [], [], []
+    checkpoints, digests, findings, damaged = [], [], [], []
     for path in files:
         try:
             note = path.with_suffix(".note").read_text(encoding="utf-8")
-            origin = read_checkpoint(note).origin
+            is_digest = path.name.startswith("digest-")
+            origin = read_digest(note).origin if is_digest else read_checkpoint(note).origin
         except (OSError, UnicodeDecodeError, VerificationError) as exc:
             damaged.append(f"{path}: its note can not be read: {exc}")
             continue
@@ -113,8 +118,11 @@ def read_tokens(records: FileAnchor, roots: Sequence[str], origins: Collection[s
         except TokenRefused as exc:
             findings.append(Finding(exc.code, origin, f"timestamp {path}: {exc}"))
             continue
-        checkpoints.append(AnchoredCheckpoint(origin, note, str(path), "", _KIND, attested, path.read_bytes()))
-    return AnchorReading(tuple(checkpoints), tuple(damaged), tuple(findings))
+        if is_digest:
+            digests.append(StoredDigest(note, str(path), f"{records.folder} {path.stem.split('-', 2)[2]}", attested))
+        else:
+            checkpoints.append(AnchoredCheckpoint(origin, note, str(path), "", _KIND, attested, path.read_bytes()))
+    return AnchorReading(tuple(checkpoints), tuple(damaged), tuple(findings), tuple(digests))
 
 
 class TokenRefused(VerificationError):

@@ -1,6 +1,7 @@
 """The S3 anchor: each note is an object that nobody can replace or delete before a date (Object Lock, COMPLIANCE).
 
-    <prefix><SHA-256(origin), hex>/<size, 20 digits>
+    <prefix><SHA-256(origin), hex>/<size, 20 digits>             a checkpoint
+    <prefix>digest/<SHA-256(origin), hex>/<number, 20 digits>    a digest over all ledgers, signed by that one
 
 What was published is also written down beside the file anchor's records (``s3/<name>.jsonl``), so that an object
 that is missing is missed. Nothing but hashes, sizes and the ledgers' names ever leaves: it could not be erased.
@@ -28,12 +29,13 @@ from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.settings import AnchorSettings
 from otel_audit.errors import AnchorConflict, AnchorUnavailable, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
+from otel_audit.ledger.digest import StoredDigest, read_digest
 from otel_audit.ledger.findings import Code
 from otel_audit.ledger.note import parse_note
 from otel_audit.model import Finding
 
 _PRECONDITION_FAILED: Final = 412
-_KEY: Final = re.compile(r"(?P<origin>[0-9a-f]{64})/(?P<size>[0-9]{20})")
+_KEY: Final = re.compile(r"(?P<digest>digest/)?(?P<origin>[0-9a-f]{64})/(?P<size>[0-9]{20})")
 _MAX_NOTE_BYTES: Final = 1_000_000  # signed-note: what a reader has to accept
 _CLOCK_TOLERANCE: Final = timedelta(hours=1)  # between our clock, which sets the date, and that of S3
 _READERS: Final = 16
@@ -122,9 +124,12 @@ class S3Anchor:
                 read = list(pool.map(lambda each: self._get(*each), wanted))
         names = {_hash(origin): origin for origin in origins or ()}
         checkpoints: list[AnchoredCheckpoint] = []
+        digests: list[StoredDigest] = []
         for version in read:
             anchored = self._examine(version, names, findings)
-            if anchored is not None:
+            if isinstance(anchored, StoredDigest):
+                digests.append(anchored)
+            elif anchored is not None:
                 checkpoints.append(anchored)
         by_key: dict[str, list[_Version]] = {}
         for version in read:
@@ -141,14 +146,16 @@ class S3Anchor:
                 )
         findings += self._compare_records(by_key, hashes, records)
         checkpoints.sort(key=lambda anchored: anchored.published_at)
-        return AnchorReading(tuple(checkpoints), (), tuple(findings))
+        return AnchorReading(tuple(checkpoints), (), tuple(findings), tuple(digests))
 
-    def _examine(self, version: _Version, names: dict[str, str], findings: list[Finding]) -> AnchoredCheckpoint | None:
+    def _examine(
+        self, version: _Version, names: dict[str, str], findings: list[Finding]
+    ) -> AnchoredCheckpoint | StoredDigest | None:
         match = _KEY.fullmatch(version.key.removeprefix(self._settings.prefix))
         assert match is not None  # noqa: S101 - only such keys were read
         try:
             note = version.body.decode()
-            stated, size = _stated(note)
+            stated, size = _stated(note, is_digest=bool(match["digest"]))
         except (UnicodeDecodeError, VerificationError) as exc:
             findings.append(self._finding(Code.ANCHOR_OVERWRITTEN, version.key, f"holds no note of ours: {exc}"))
             return None
@@ -169,13 +176,17 @@ class S3Anchor:
                 f"less than {self._settings.retain_days} days after it was put there at {_utc(version.modified)}"
             )
             findings.append(self._finding(Code.ANCHOR_UNLOCKED, version.key, detail, version))
+        source = f"s3://{self._settings.bucket}/{version.key}"
+        attested = round(version.modified.timestamp()) * 1_000_000_000 if held else None
+        if match["digest"]:
+            return StoredDigest(note, source, self.name, attested)
         return AnchoredCheckpoint(
             stated,
             note,
-            f"s3://{self._settings.bucket}/{version.key}",
+            source,
             _utc(version.modified),
             self.kind,
-            round(version.modified.timestamp()) * 1_000_000_000 if held else None,
+            attested,
             version.version_id.encode(),
         )
 
@@ -231,12 +242,13 @@ class S3Anchor:
         append_durably(path, json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
 
     def _key(self, publication: Publication) -> str:
-        return f"{self._settings.prefix}{_hash(publication.origin)}/{publication.size:020}"
+        folder = "digest/" if publication.is_digest else ""
+        return f"{self._settings.prefix}{folder}{_hash(publication.origin)}/{publication.size:020}"
 
     def _finding(self, code: Code, key: str, detail: str, version: _Version | None = None, origin: str = "") -> Finding:
         if version is not None and not origin:
             try:
-                origin = _stated(version.body.decode())[0]
+                origin = _stated(version.body.decode(), is_digest="digest/" in version.key)[0]
             except (UnicodeDecodeError, VerificationError):
                 origin = ""
         return Finding(code, origin, f"anchor {self.name}: s3://{self._settings.bucket}/{key} {detail}")
@@ -270,7 +282,10 @@ class _explained:  # noqa: N801 - a context manager
             raise AnchorUnavailable(f"{self._where}: {error}") from error
 
 
-def _stated(note: str) -> tuple[str, int]:
+def _stated(note: str, *, is_digest: bool) -> tuple[str, int]:
+    if is_digest:
+        digest = read_digest(note)
+        return digest.origin, digest.number
     checkpoint = read_checkpoint(note)
     return checkpoint.origin, checkpoint.size
 

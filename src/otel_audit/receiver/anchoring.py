@@ -20,6 +20,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from otel_audit.anchors import ExternalAnchor, Publication
 from otel_audit.anchors.settings import AnchorSettings
 from otel_audit.errors import AnchorConflict, AuditError
+from otel_audit.ledger.digest import Digest
 from otel_audit.model import Checkpoint
 from otel_audit.store.anchor_states import AnchorState
 from otel_audit.store.folder import DataFolder
@@ -47,6 +48,7 @@ class Carrier:
         self._turn = threading.Condition()
         self._asking = threading.Lock()
         self._offered: Publication | None = None
+        self._digests: list[Publication] = []  # every one is to be carried, in order of number
         self._stopping = False
         self._failures = 0
         fresh = AnchorState(settings.name, settings.kind, settings.place)
@@ -75,13 +77,21 @@ class Carrier:
             self._state = replace(self._state, newest_size=publication.size, behind_since_unix_nano=since)
             self._turn.notify_all()
 
+    def offer_digest(self, publication: Publication) -> None:
+        """Take a digest to carry, if the anchor does not have it. Returns at once."""
+        with self._turn:
+            if publication.size > max([self._state.published_digest, *(each.size for each in self._digests)]):
+                self._digests.append(publication)
+                self._turn.notify_all()
+
     def carry_now(self) -> AnchorState:
         """Publish what is offered without waiting for the rhythm, and return how far the anchor then is."""
         with self._asking:
             with self._turn:
-                publication = self._offered
-            if publication is not None:
-                self._publish(publication)
+                publications = [*([self._offered] if self._offered else []), *self._digests]
+            for publication in publications:
+                if not self._publish(publication):
+                    break
         return self.state
 
     def stop(self, seconds: float) -> None:
@@ -107,7 +117,7 @@ class Carrier:
                 return
 
     def _seconds_until_due(self) -> float | None:
-        if self._offered is None:
+        if self._offered is None and not self._digests:
             return None
         state, now = self._state, self._clock()
         due = state.last_success_unix_nano + round(self.settings.every_seconds * 1e9)
@@ -117,7 +127,7 @@ class Carrier:
         # A clock that was set back must not silence the anchor.
         return min((due - now) / 1e9, max(self.settings.every_seconds, _LONGEST_RETRY_SECONDS))
 
-    def _publish(self, publication: Publication) -> None:
+    def _publish(self, publication: Publication) -> bool:
         problem = ""
         try:
             self._anchor.publish(publication)
@@ -135,6 +145,16 @@ class Carrier:
             if problem:
                 self._failures += 1
                 self._state = replace(self._state, last_error=problem, last_error_unix_nano=now)
+            elif publication.is_digest:
+                self._failures = 0
+                self._digests.remove(publication)
+                self._state = replace(
+                    self._state,
+                    published_digest=publication.size,
+                    last_success_unix_nano=now,
+                    last_error="",
+                    last_error_unix_nano=0,
+                )
             else:
                 self._failures = 0
                 caught_up = self._offered is publication
@@ -153,6 +173,7 @@ class Carrier:
             state.write(self._folder)
         except AuditError as exc:
             _LOG.warning("what anchor %s has could not be written down: %s", self.settings.name, exc)
+        return not problem
 
 
 class Anchoring:
@@ -183,6 +204,11 @@ class Anchoring:
         """Offer a checkpoint to every anchor."""
         for carrier in self.carriers:
             carrier.offer(Publication(note, checkpoint.origin, checkpoint.size))
+
+    def publish_digest(self, note: str, digest: Digest) -> None:
+        """Offer a digest over all ledgers to every anchor."""
+        for carrier in self.carriers:
+            carrier.offer_digest(Publication(note, digest.origin, digest.number, is_digest=True))
 
     def carry_now(self, kind: str = "") -> list[dict[str, Any]]:
         """Publish to every anchor (of ``kind``) now; one that fails does not keep the others from it."""

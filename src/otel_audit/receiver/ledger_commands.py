@@ -68,7 +68,7 @@ def checkpoint(*, as_json: bool, **ledger: Any) -> None:
 @click.command(epilog="\b\nExample: otel-audit anchor --now --data audit-data")
 @ledger_options
 @click.option("--now", is_flag=True, required=True, help="Do not wait for the anchors' own rhythm.")
-@click.option("--kind", default="", help="Only anchors of this kind: s3 or rfc3161.")
+@click.option("--kind", default="", help="Only anchors of this kind: s3, rfc3161, or file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def anchor(*, now: bool, kind: str, as_json: bool, **ledger: Any) -> None:
     """Seal everything up to now, and publish it to the anchors out of reach. Exit code 1: one of them failed."""
@@ -77,7 +77,7 @@ def anchor(*, now: bool, kind: str, as_json: bool, **ledger: Any) -> None:
     if as_json:
         click.echo(json.dumps(done, indent=2))
     else:
-        click.echo(f"Ledger {done['origin']}, {done['size']:,} entries")
+        click.echo(f"Ledger {done['origin']}, {done['size']:,} entries; digest {done['digest']} over all ledgers")
         for each in done["anchors"]:
             said = each["last_error"] or f"has {each['published_size']:,} entries"
             click.echo(f"  {each['name']:<24} {'FAILED' if each['last_error'] else 'ok':<7} {said}")

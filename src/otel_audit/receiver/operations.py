@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.checkpoint import read_checkpoint
+from otel_audit.receiver.digests import make_digest
 from otel_audit.receiver.erasure import ErasureRequest
 from otel_audit.receiver.open_ledger import OpenLedger
 from otel_audit.receiver.retention import hold_add, hold_list, hold_remove, retention
@@ -35,15 +36,24 @@ def erase(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def anchor(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Seal what is committed, and publish it now to the external anchors (those of one ``kind``)."""
+    """Seal what is committed, and publish it now to the external anchors (those of one ``kind``).
+
+    A digest over all ledgers is made, too; with ``kind`` file nothing else is done.
+    """
     carriers = ledger.anchoring.carriers
     kind = str(arguments.get("kind", ""))
-    if not carriers:
+    if not carriers and kind != "file":
         raise ConfigError("no external anchors are set up: give `up` or `serve` an --anchors FILE")
-    if kind and kind not in {carrier.settings.kind for carrier in carriers}:
+    if kind not in {"", "file"} and kind not in {carrier.settings.kind for carrier in carriers}:
         raise ConfigError(f"no anchor of kind {kind!r} is set up")
     sealed = checkpoint(ledger, {})
-    return {"origin": sealed["origin"], "size": sealed["size"], "anchors": ledger.anchoring.carry_now(kind)}
+    digest = make_digest(ledger)
+    return {
+        "origin": sealed["origin"],
+        "size": sealed["size"],
+        "digest": digest.number if digest else 0,
+        "anchors": ledger.anchoring.carry_now(kind),
+    }
 
 
 OPERATIONS: Final[Mapping[str, Operation]] = {

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from otel_audit.anchors.digests import own_digests
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.opened import open_anchor
 from otel_audit.anchors.settings import load_anchors
@@ -31,6 +32,7 @@ from otel_audit.receiver.audit_signal.producer_keys import ProducerKeys, read_pr
 from otel_audit.receiver.checkpoints import DEFAULT_INTERVAL_SECONDS, Anchor, Checkpointer
 from otel_audit.receiver.control_server import control_app
 from otel_audit.receiver.decode import Decoder
+from otel_audit.receiver.digests import make_daily_digest
 from otel_audit.receiver.erasure import Eraser
 from otel_audit.receiver.grpc_server import GrpcServer
 from otel_audit.receiver.http_server import http_app
@@ -222,6 +224,8 @@ class Receiver:
         self._writer_id = uuid.uuid4().hex
         self._epoch = writer.claim(self._writer_id, time.time_ns())
         self._writer = writer
+        for digest, note in own_digests(anchor, writer.origin):
+            anchoring.publish_digest(note, digest)  # those that an anchor has not got yet
         anchoring.start()
         undo.callback(anchoring.stop)  # after the sequencer's last checkpoint
         sequencer.start()
@@ -260,7 +264,7 @@ class Receiver:
         )
 
     def _start_chores(self, sequencer: Sequencer, grpc_server: GrpcServer) -> Callable[[], None]:
-        """Every few seconds: record losses, see that no other writer took the ledger over, tell health."""
+        """Every few seconds: record losses, see to the claim of the ledger, tell health; once a day, make a digest."""
         stopping = threading.Event()
 
         def chores() -> None:
@@ -276,6 +280,10 @@ class Receiver:
                 except AuditError as exc:
                     _LOG.warning("losses could not be recorded, trying again: %s", exc)
                     self.losses.put_back(events)
+                try:
+                    make_daily_digest(self.ledger, time.time_ns())
+                except (AuditError, OSError) as exc:
+                    _LOG.warning("the digest over all ledgers could not be made, trying again: %s", exc)
 
         thread = threading.Thread(target=chores, name="chores", daemon=True)
         thread.start()

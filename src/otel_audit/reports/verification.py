@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from otel_audit.anchors import AnchorReading
-from otel_audit.ledger.checkpoint import AnchoredCheckpoint
+from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
+from otel_audit.ledger.digest import check_digests
 from otel_audit.ledger.encoding import HASH_SIZE, genesis_hash, leaf_hash, origin_prefix
 from otel_audit.ledger.erasure import Erasures, read_erasures
 from otel_audit.ledger.examine import Row, examine, name_suspects
 from otel_audit.ledger.findings import STATUS_CODES, Code, Findings
+from otel_audit.ledger.keys import follow_rotations
+from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.quorum import check_quorum
 from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH
 from otel_audit.ledger.times import TimeRules
@@ -113,7 +116,8 @@ def verify_database(
     reader = EvidenceReader(database)
     extents = reader.extents()
     anchored: dict[str, list[AnchoredCheckpoint]] = {}
-    for each in anchors.checkpoints if anchors else ():
+    named, doubtful = _read_digests(reader, trust, anchors)
+    for each in (*anchors.checkpoints, *named) if anchors else ():
         anchored.setdefault(each.origin, []).append(each)
     known = {*expected, *anchored, *(key.name for key in trust.verifier_keys)}
     known |= {extent.origin for extent in extents.values() if extent.checkpoint_size or extent.tile_size}
@@ -136,7 +140,9 @@ def verify_database(
         for seq, stored_under in elsewhere.get(origin, {}).items():
             found.add(Code.ROW_MODIFIED, f"entry {seq} is stored under {stored_under!r}", seq=seq, column="origin")
         if anchors is not None:
-            check_quorum(anchored.get(origin, []), trust, found)
+            check_quorum([each for each in anchored.get(origin, []) if each.kind != "digest"], trust, found)
+            if not any(key.name == origin for key in trust.verifier_keys):
+                _compare_with_digests(extent, named, found)
         asked = Asked(
             trust,
             anchored.get(origin, []) if anchors else None,
@@ -153,7 +159,7 @@ def verify_database(
         before += extent.row_count + extent.text_count
     for damage in anchors.damaged if anchors else ():
         findings.append(Finding(Code.ANCHOR_DAMAGED, "", f"{damage}; what this record held can not be compared"))
-    findings += anchors.findings if anchors else ()
+    findings += [*anchors.findings, *doubtful] if anchors else ()
     if not ledgers:
         findings.append(
             Finding(Code.NOTHING_VERIFIED, "", "there is no ledger here, and nothing says that there was one")
@@ -237,6 +243,30 @@ def _overall(ledgers: Sequence[LedgerReport], findings: Iterable[Finding]) -> St
     if "tampered" in statuses or any(finding.code not in STATUS_CODES for finding in findings):
         return "tampered"
     return "ok" if statuses == {"ok"} else "unverifiable"
+
+
+def _read_digests(
+    reader: EvidenceReader, trust: Trust, anchors: AnchorReading | None
+) -> tuple[list[AnchoredCheckpoint], list[Finding]]:
+    """The checkpoints of all ledgers that digests name, and what is wrong with the digests."""
+    known: dict[str, list[VerifierKey]] = {}
+
+    def keys_of(origin: str) -> list[VerifierKey]:
+        if origin not in known:  # what is wrong with a rotation is told where the ledger itself is verified
+            anchored = [each for each in anchors.checkpoints if each.origin == origin] if anchors else []
+            known[origin] = follow_rotations(trust, reader.rotations(origin), anchored, Findings(origin)).keys
+        return known[origin]
+
+    return check_digests(anchors.digests if anchors else (), keys_of)
+
+
+def _compare_with_digests(extent: Extent, named: Sequence[AnchoredCheckpoint], findings: Findings) -> None:
+    """Compare the size of a ledger whose own key nobody trusts here with what the signer of a digest saw."""
+    sizes = {each.source: read_checkpoint(each.note).size for each in named if each.origin == extent.origin}
+    source = max(sizes, key=sizes.__getitem__, default="")
+    if extent.size and extent.size < sizes.get(source, 0):
+        detail = f"the newest entry is {extent.size - 1}, but {source} saw {sizes[source]} entries"
+        findings.add(Code.TAIL_TRUNCATED, detail, seq=extent.size)
 
 
 def _find_strays(

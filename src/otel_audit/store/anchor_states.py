@@ -15,6 +15,7 @@ class AnchorState:
     """One anchor. Times are nanoseconds since 1970, 0 = never.
 
     ``newest_size`` is the newest checkpoint's, ``published_size`` that of the newest that the anchor has.
+    ``published_digest`` is the number of the newest digest over all ledgers that it has.
     ``behind_since_unix_nano`` is when the first checkpoint was made that it lacks (0: it lacks none).
     """
 
@@ -27,6 +28,7 @@ class AnchorState:
     behind_since_unix_nano: int = 0
     last_error: str = ""
     last_error_unix_nano: int = 0
+    published_digest: int = 0
 
     @property
     def lag_entries(self) -> int:

@@ -148,6 +148,12 @@ class LedgerWriter:
         rows = self._rows("writer_newest_checkpoint")
         return bytes(rows[0][0]).decode() if rows else None
 
+    def tips(self) -> list[tuple[str, int]]:
+        """The newest signed checkpoint of every ledger in the store, unverified, and the number of its rows."""
+        return [
+            (bytes(note).decode("utf-8", "backslashreplace"), count) for _, note, count in self._rows("digest_tips")
+        ]
+
     def rotations(self) -> list[Rotation]:
         """The entries that rotate the ledger's key, in order of seq; their statements unverified."""
         rows = self._rows("key_rotations", statement=AUDIT_KEY_ROTATION_STATEMENT)
