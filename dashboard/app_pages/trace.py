@@ -1,4 +1,4 @@
-"""Traces answers, for engineers: where did the time go, and what failed?"""
+"""Traces, for engineers: where the time went, and what failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from waterfall import Step, Trace, build, by_service, is_other_record, logs
 from words import Row
 
 from otel_audit.errors import ConfigError
-from otel_audit.model import Filter
 
 zone: str = st.session_state["_zone"]
 _LISTED = 100
@@ -80,8 +79,8 @@ def _listing(wanted: str) -> None:
     said = "all time" if since is None else f"since {moment(since, zone)}"
     st.html(
         f'<div class="sum" id="summary"><b>{total:,}</b> {"trace" if total == 1 else "traces"}, '
-        f'<b>{failed:,}</b> with errors <span class="muted">· {esc(said)} · {esc(zone_label(zone, deps.now_unix_nano()))} '
-        f"· errors first, then the longest.{some}</span></div>"
+        f'<b>{failed:,}</b> with errors <span class="muted">· {esc(said)} · '
+        f"{esc(zone_label(zone, deps.now_unix_nano()))} · errors first, then the longest.{some}</span></div>"
     )
     figures_view.table(
         ("Trace", "Began", "Took", "Spans", "Log records", "Errors", "Services", "Task"), map(_listed, found), "Traces"

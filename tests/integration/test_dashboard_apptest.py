@@ -187,7 +187,7 @@ def traced(store):
     common = {"trace_id": TRACE, "task_id": "loan-1"}
     ledger.add("span", at=0, ends=9, name="POST /", span_id="a1", service="web", **common)
     ledger.add("ai_call", at=1, ends=5, name="chat atlas", span_id="b1", parent_span_id="a1", service="writer",
-               response_model="atlas", status="error", content={"output": "Dear [email:k7c41d2:a3f9abcd3f9e]"},
+               response_model="atlas", status="error", content={"output": "Dear [email:k7c41d2:a3f9012345678901234e]"},
                attributes=[("x.note", "<img src=x>")],
                links='[{"trace_id":"' + "cd" * 16 + '","span_id":"c1"}]', **common)  # fmt: skip
     ledger.add("span", at=2, ends=3, name="lost", span_id="d1", parent_span_id="gone", service="web", **common)
