@@ -1,5 +1,7 @@
 """A trace as a tree in time: order, self time, critical path, errors, and what faulty producers send."""
 
+import itertools
+
 import pytest
 import waterfall
 from hypothesis import given, settings
@@ -8,7 +10,6 @@ from links import trace_url, trace_viewers
 
 from otel_audit.errors import ConfigError
 from tests.unit.dashboard_rows import T0, row
-import itertools
 
 
 def span(name, at, ends, parent="", service="web", **columns):
