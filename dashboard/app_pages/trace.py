@@ -87,6 +87,10 @@ def _listing(wanted: str) -> None:
     )
 
 
+def _more(left_out: int) -> str:
+    return f" <small>and {left_out:,} more</small>" if left_out > 0 else ""
+
+
 def _listed(row: Row) -> list[str]:
     bad = f'<b class="t-problem tone">⚠ {row["errors"]:,}</b>' if row["errors"] else "0"
     tasks = ", ".join(f'<a href="{esc(links.task_url(each))}" target="_self">{esc(each)}</a>' for each in row["tasks"])
@@ -98,8 +102,8 @@ def _listed(row: Row) -> list[str]:
         f"{row['spans']:,}",
         f"{row['logs']:,}",
         bad,
-        esc(", ".join(row["services"])),
-        tasks,
+        esc(", ".join(row["services"])) + _more(row["all_services"] - len(row["services"])),
+        tasks + _more(row["all_tasks"] - len(row["tasks"])),
     ]
 
 

@@ -10,6 +10,8 @@ SELECT
     countIf(e.status = 'error' OR e.error_type != '') AS errors,
     arraySort(groupUniqArrayIf(20)(e.service, e.service != '')) AS services,
     arraySort(groupUniqArrayIf(5)(e.task_id, e.task_id != '')) AS tasks,
+    uniqExactIf(e.service, e.service != '') AS all_services,
+    uniqExactIf(e.task_id, e.task_id != '') AS all_tasks,
     count() OVER () AS all_traces,
     countIf(errors > 0) OVER () AS all_failed
 FROM audit_entries AS e
