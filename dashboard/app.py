@@ -30,6 +30,7 @@ PAGES: Final = {
     "Investigate": (
         Entry("search.py", "Search", "search", ""),
         Entry("task.py", "Task record", "timeline", "task"),
+        Entry("trace.py", "Traces", "account_tree", "trace"),
     ),
     "People and AI": (
         Entry("reviewers.py", "Reviewer activity", "groups", "reviewers"),

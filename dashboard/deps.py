@@ -120,6 +120,11 @@ def price_file() -> Path | None:
     return _settings.data / "prices.toml" if _settings.data else None
 
 
+def trace_link_templates() -> str:
+    """The operator's links to trace viewers, OTEL_AUDIT_TRACE_LINK; empty when there are none."""
+    return os.environ.get("OTEL_AUDIT_TRACE_LINK", "").strip()
+
+
 def check(keys: Iterable[tuple[str, int]]) -> list[Finding]:
     """Recompute these entries, given as (origin, seq), and return what is wrong with them."""
     return check_entries(database(), keys)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
-from otel_audit.errors import MalformedInput
+from otel_audit.errors import ConfigError, MalformedInput
 from otel_audit.model import Filter
 
 FORMATS: Final = {
@@ -17,6 +18,7 @@ FORMATS: Final = {
 }
 
 
+_VIEWER: Final = re.compile(r"(?:(?P<name>[^=:/?#]+)=)?(?P<url>https?://\S+)")
 _NUMBERS: Final = {"since", "until", "quick_floor", "words_per_minute"}
 
 
@@ -26,6 +28,30 @@ def task_url(task_id: str, *, origin: str = "", seq: int | None = None) -> str:
     if seq is not None:
         query |= {"event": f"{origin}:{seq}"}
     return "/task?" + urlencode(query)
+
+
+def trace_url(trace_id: str, *, span: str = "") -> str:
+    """The page of a trace, with one of its spans (its id) opened when ``span`` is given."""
+    return "/trace?" + urlencode({"id": trace_id} | ({"span": span} if span else {}))
+
+
+def trace_viewers(templates: str, trace_id: str) -> list[tuple[str, str]]:
+    """(name, URL) of the trace in each of the operator's trace viewers.
+
+    ``templates`` are URLs with ``{trace_id}`` in them, separated by white space, each with a name before it if it is to
+    have another than its host: ``Jaeger=https://jaeger/trace/{trace_id}``. Raises ConfigError for anything else.
+    """
+    found = []
+    for template in templates.split():
+        match = _VIEWER.fullmatch(template)
+        host = urlsplit(match["url"]).netloc if match else ""
+        if match is None or not host or "{trace_id}" not in match["url"]:
+            raise ConfigError(
+                f"OTEL_AUDIT_TRACE_LINK: {template!r} is no link template; "
+                "write NAME=https://HOST/PATH with {trace_id} in it, several separated by spaces"
+            )
+        found.append((match["name"] or host, match["url"].replace("{trace_id}", trace_id)))
+    return found
 
 
 def search_url(**query: str) -> str:

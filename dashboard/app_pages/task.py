@@ -81,8 +81,7 @@ def _take_along(task_id: str, rows: Sequence[Row]) -> None:
             here = urlsplit(st.context.url or "")
             st.code(f"{here.scheme}://{here.netloc}{links.task_url(task_id)}", language=None)
         if traces:
-            url = links.search_url(trace=traces[0], period="All")
-            st.link_button("Open trace", url, icon=":material/account_tree:")
+            st.link_button("Open trace", links.trace_url(traces[0]), icon=":material/account_tree:")
 
 
 def _export(task_id: str) -> None:

@@ -11,7 +11,8 @@ from otel_audit.store.reader import Reader
 from tests.integration.ledger_rows import T0, LedgerRows
 
 APP = str(theme.HERE / "app.py")
-PAGES = ("search", "task", "integrity", "access", "reviewers", "usage")
+PAGES = ("search", "task", "trace", "reviewers", "usage", "integrity", "access")
+TRACE = "ab" * 16
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +83,7 @@ def test_pages_with_one_entry(store, page):
     told = {
         "search": "<b>1</b> event in <b>1</b> task",
         "task": "u_1 approved it as written",
+        "trace": "No trace in this period",
         "integrity": ">1<",
         "access": "Nobody looked",
         "reviewers": "<b>1</b> review was decided in 1 task",
@@ -180,3 +182,62 @@ def test_who_looked_names_people_actions_and_reasons(store, recorded):
     assert list(table["who"]) == ["u_8", "u_9"]
     assert list(table["what"]) == ["events", "loan-1"]
     assert ("VIEW", "accesses", "accesses") in [arguments for arguments, _ in recorded]
+
+
+def traced(store):
+    """A trace of two services with a failure, an orphan, a link and a log record; and a log-only trace."""
+    ledger = LedgerRows()
+    common = {"trace_id": TRACE, "task_id": "loan-1"}
+    ledger.add("span", at=0, ends=9, name="POST /", span_id="a1", service="web", **common)
+    ledger.add("ai_call", at=1, ends=5, name="chat atlas", span_id="b1", parent_span_id="a1", service="writer",
+               response_model="atlas", status="error", content={"output": "Dear [email:k7c41d2:a3f9012345678901234e]"},
+               attributes=[("x.note", "<img src=x>")],
+               links='[{"trace_id":"' + "cd" * 16 + '","span_id":"c1"}]', **common)  # fmt: skip
+    ledger.add("span", at=2, ends=3, name="lost", span_id="d1", parent_span_id="gone", service="web", **common)
+    ledger.add("log", at=4, name="said", record_kind="log", service="writer", content={"body": "retry <b>2"}, **common)
+    ledger.add("log", at=5, name="alone", record_kind="log", service="x", trace_id="cd" * 16)
+    ledger.write(store)
+
+
+def test_a_trace_tells_what_failed_and_where_the_time_went(store, recorded, monkeypatch):
+    """A trace has its sentence, services, log records in words, and the way to its task and the operator's viewer."""
+    traced(store)
+    monkeypatch.setenv("OTEL_AUDIT_TRACE_LINK", "Jaeger=https://jaeger.example/trace/{trace_id}")
+    page = text_of(opened("trace", id=TRACE))
+    assert "<b>3 spans</b> and 1 log record" in page
+    assert "1 span failed" in page
+    assert "1 span whose parent is not recorded" in page
+    assert f'href="https://jaeger.example/trace/{TRACE}"' in page
+    assert 'href="/task?id=loan-1"' in page
+    assert "retry &lt;b&gt;2" in page
+    assert (("VIEW", TRACE, "trace"), {}) in recorded
+
+
+def test_a_chosen_span_shows_attributes_texts_and_links(store):
+    """The URL opens a span by its id: kind in words, masked marks, attributes as text, links to other traces."""
+    traced(store)
+    page = text_of(opened("trace", id=TRACE, span="b1"))
+    assert "The call to atlas failed" in page
+    assert 'class="masked"' in page
+    assert "&lt;img src=x&gt;" in page
+    assert "<img" not in page
+    assert f'href="/trace?id={"cd" * 16}&amp;span=c1"' in page
+
+
+def test_recent_traces_have_errors_first(store):
+    """Without an id the page lists traces, failed ones first; an id that nothing names says so."""
+    traced(store)
+    app = opened("trace", period="All")
+    app.segmented_control(key="period").set_value("All").run()
+    page = text_of(app)
+    assert "<b>2</b> traces, <b>1</b> with errors" in page
+    assert page.index(TRACE) < page.index("cd" * 16)
+    assert "No trace has the id" in text_of(opened("trace", id="ef" * 16))
+    assert "32 hexadecimal digits" in text_of(opened("trace", id="<b>"))
+
+
+def test_a_trace_of_log_records_only(store):
+    """A trace without a span still shows its log records."""
+    traced(store)
+    page = text_of(opened("trace", id="cd" * 16))
+    assert "<b>0 spans</b> and 1 log record" in page

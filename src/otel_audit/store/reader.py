@@ -8,7 +8,7 @@ when it was not asked for, and without what was erased), ``content_commitments``
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
@@ -132,6 +132,25 @@ class Reader:
     def trace(self, trace_id: str) -> list[Row]:
         """Return every entry of a trace by event_time, with texts. Empty when there is none."""
         return self._full("reader_trace", trace_id=trace_id)
+
+    def trace_spans(self, trace_id: str) -> list[Row]:
+        """Return every entry of a trace by event_time, with the columns of ``sql/reader_trace_spans.sql`` only."""
+        return self._rows(sql("reader_trace_spans"), {"trace_id": trace_id})
+
+    def traces(self, since_unix_nano: int = 0, limit: int = 100) -> list[Row]:
+        """Return traces with an entry since then, failed ones first, then the longest.
+
+        Columns of ``sql/reader_traces.sql``: ``all_traces`` and ``all_failed`` count beyond ``limit``.
+        """
+        return self._rows(sql("reader_traces"), {"since": since_unix_nano, "limit": limit})
+
+    def entries(self, keys: Iterable[tuple[str, int]]) -> list[Row]:
+        """Return the entries at these (origin, seq), by origin and seq, with texts. What is not there is left out."""
+        found: list[Row] = []
+        for origin, group in groupby(sorted(keys), key=lambda key: key[0]):
+            for seqs in _slices([seq for _, seq in group]):
+                found += self._entries(*self._at(origin, seqs), _FULL, with_content=True)
+        return found
 
     def entry(self, origin: str, seq: int) -> Row | None:
         """Return one entry with its texts, None when the ledger has none at ``seq``."""
