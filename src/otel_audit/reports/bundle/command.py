@@ -12,10 +12,11 @@ from typing import Any
 
 import click
 
-from otel_audit.anchors.file import FileAnchor
+from otel_audit.anchors.settings import load_anchors
 from otel_audit.ledger.note import Signer
 from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Making, write_bundle
+from otel_audit.reports.evidence_sources import evidence_to_hand_over
 from otel_audit.reports.options import filter_from, filter_options, open_store, store_options
 from otel_audit.reports.read_commands import whole_file
 from otel_audit.store.folder import DataFolder
@@ -34,6 +35,12 @@ from otel_audit.store.folder import DataFolder
     envvar="OTEL_AUDIT_ANCHOR_DIR",
     help="Folder with anchored checkpoints.  [default: DATA-anchors]",
 )
+@click.option(
+    "--anchors-from",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="OTEL_AUDIT_ANCHORS_FROM",
+    help="TOML file of [[anchors]]: checkpoints in S3 buckets are fetched, too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what the bundle holds as JSON.")
 @store_options
 def bundle(
@@ -43,6 +50,7 @@ def bundle(
     out: Path,
     purpose: str,
     anchor_dir: Path | None,
+    anchors_from: Path | None,
     as_json: bool,
     **filters: Any,
 ) -> None:
@@ -53,10 +61,14 @@ def bundle(
     where = filter_from(filters)
     folder = DataFolder(data) if data else None
     place = anchor_dir or (folder.anchors if folder else None)
-    anchors = FileAnchor(place).read_all().checkpoints if place else ()
+    external = load_anchors(anchors_from) if anchors_from else ()
+    origins = [folder.identity().origin] if folder and external else None
+    anchors = evidence_to_hand_over(place, external, origins)
+    for trouble in (*anchors.damaged, *(f"{each.code}: {each.detail}" for each in anchors.findings)):
+        click.echo(f"Anchors: {trouble}", err=True)
     making = Making(time.time_ns(), maker(), purpose, version("otel-audit"))
     with open_store(data, url) as database, whole_file(out) as file:
-        collector = Collector(database, where, anchors)
+        collector = Collector(database, where, anchors.checkpoints)
         made = write_bundle(file, collector, making, signer=signer_of(folder), scratch=out.resolve().parent)
     if as_json:
         click.echo(json.dumps(asdict(made), indent=2))
