@@ -28,6 +28,7 @@ from otel_audit.ledger.trust import Trust
 from otel_audit.model import Filter, Finding
 from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Made, Making, write_bundle
+from otel_audit.reports.evidence_sources import evidence_to_hand_over
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
 from otel_audit.store.analytics import Analytics
 from otel_audit.store.anchor_states import AnchorState, read_states
@@ -157,8 +158,9 @@ def witnesses() -> list[WitnessState]:
 def bundle(where: Filter, purpose: str) -> tuple[IO[bytes], Made]:
     """Make the evidence bundle of a filter in a file without a name, and return it at its start."""
     folder = _folder() if _settings.data else None
-    reading = anchored()
-    collector = Collector(database(), where, reading.checkpoints if reading else ())
+    anchor = _anchor()
+    anchors = evidence_to_hand_over(anchor.folder if anchor else None)
+    collector = Collector(database(), where, anchors.checkpoints)
     making = Making(now_unix_nano(), viewer(), purpose, version("otel-audit"))
     file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever sends it closes it
     try:

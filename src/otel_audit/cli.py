@@ -33,7 +33,7 @@ COMMANDS: Final = {
     "timeline": "otel_audit.reports.read_commands",
     "trace": "otel_audit.reports.read_commands",
     "export": "otel_audit.reports.read_commands",
-    "bundle": "otel_audit.reports.bundle.command",
+    "bundle": "otel_audit.bundle_command",
     "verify": "otel_audit.reports.verify_command",
     "receipt": "otel_audit.reports.receipt_command",
     "checkpoint": "otel_audit.receiver.ledger_commands",

@@ -36,7 +36,7 @@ class AnchoredCheckpoint:
 
     ``attested_unix_nano`` is when it existed at the latest, by a clock that is not the publisher's (nanoseconds since
     1970; None: nobody else attests a time), and ``evidence`` what proves that: a timestamp token, for instance.
-    An anchor sets them only after verifying the evidence.
+    An anchor sets the time only after verifying the evidence.
     """
 
     origin: str

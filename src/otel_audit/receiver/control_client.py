@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError, StoreError
@@ -39,6 +40,24 @@ def request_operation(settings: ReceiverSettings, name: str, arguments: Mapping[
         return OPERATIONS[name](receiver.ledger, arguments)
     finally:
         receiver.stop()
+
+
+def record_access(data: Path, url: str, arguments: Mapping[str, Any]) -> bool:
+    """Have the receiver that runs on this ledger record an access; False when none is running here.
+
+    Raises as ``request_operation`` does: then the access must not take place.
+    """
+    folder = DataFolder(data)
+    run = folder.read_run()
+    if run is None or not run.control_port or not (url or is_locked(folder)):
+        return False
+    try:
+        _ask(run, "access", arguments)
+    except (ConnectionRefusedError, ConnectionResetError) as exc:
+        if url:
+            return False  # left over from a receiver that was killed; nobody can tell
+        raise locked_error(folder) from exc
+    return True
 
 
 def _ask(run: RunInfo, name: str, arguments: Mapping[str, Any]) -> Any:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.checkpoint import read_checkpoint
+from otel_audit.model import EventType
 from otel_audit.receiver.digests import make_digest
 from otel_audit.receiver.erasure import ErasureRequest
+from otel_audit.receiver.losses import internal_event
 from otel_audit.receiver.open_ledger import OpenLedger
 from otel_audit.receiver.retention import hold_add, hold_list, hold_remove, retention
 from otel_audit.receiver.rotation import rotate_key
+from otel_audit.semconv import AUDIT_ACTION, AUDIT_OUTCOME, AUDIT_ROW_COUNT, AUDIT_TARGET_ID, AUDIT_TARGET_TYPE
 
 __all__ = ["OPERATIONS", "OpenLedger", "Operation"]
 
@@ -56,7 +60,32 @@ def anchor(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def access(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Record that somebody takes entries out: who, what (type, name), why, by which filter, and how many ``rows``."""
+    words = {name: str(arguments.get(name, "")) for name in ("actor", "target_type", "target", "purpose", "filter")}
+    if not (words["actor"] and words["target_type"] and words["purpose"]):
+        raise ConfigError("an access needs actor, target_type and purpose")
+    named = [
+        (AUDIT_ACTION, "EXPORT"),
+        (AUDIT_OUTCOME, "success"),
+        (AUDIT_TARGET_TYPE, words["target_type"]),
+        *([(AUDIT_TARGET_ID, words["target"])] if words["target"] else []),
+    ]
+    event = internal_event(
+        EventType.ACCESS,
+        time.time_ns(),
+        name="EXPORT",
+        attributes=named,
+        attributes_json=[(AUDIT_ROW_COUNT, str(int(arguments.get("rows", 0))))],
+    )
+    event.columns["actor_id"], event.columns["actor_type"] = words["actor"], "user"
+    event.content.update({"rationale": words["purpose"], "filter": words["filter"] or "everything"})
+    (receipt,) = ledger.sequencer.submit([event]).result()
+    return {"seq": receipt.seq}
+
+
 OPERATIONS: Final[Mapping[str, Operation]] = {
+    "access": access,
     "checkpoint": checkpoint,
     "anchor": anchor,
     "erase": erase,

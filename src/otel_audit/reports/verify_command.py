@@ -12,17 +12,10 @@ from typing import Final
 
 import click
 
-from otel_audit.anchors import AnchorReading, join_readings
-from otel_audit.anchors.file import FileAnchor
-from otel_audit.anchors.opened import read_anchors
-from otel_audit.anchors.settings import load_anchors, parse_anchors
-from otel_audit.anchors.witness import read_witnessed
 from otel_audit.errors import ConfigError
-from otel_audit.ledger.note import VerifierKey
-from otel_audit.ledger.quorum import witness_keys
 from otel_audit.ledger.times import NANOS, TimeRules
-from otel_audit.ledger.trust import Trust, join_trust, parse_trust
 from otel_audit.reports.bundle.check import format_bundle_report, verify_bundle
+from otel_audit.reports.evidence_sources import read_evidence
 from otel_audit.reports.verification import LedgerReport, Progress, Report, format_report, verify_database
 from otel_audit.reports.verifier_state import Verified, VerifierState, default_state_path
 from otel_audit.reports.watch import watch_ledgers
@@ -133,7 +126,7 @@ def verify(
 
     def check(*, is_first: bool = True) -> Report:
         remembered, wrong = state.load() if state else ({}, [])
-        trust, anchors = _read_evidence(anchor_dirs, anchors_from, folder, trust_file, is_left_out=no_anchors)
+        trust, anchors = read_evidence(anchor_dirs, anchors_from, folder, trust_file, is_left_out=no_anchors)
         hidden = as_json or watch or not sys.stderr.isatty()
         with open_for_reading(data, url) as database, _progress(hidden=hidden) as progress:
             report = verify_database(
@@ -178,49 +171,6 @@ def _remember(ledger: LedgerReport) -> Verified:
     assert ledger.sealed_tree is not None  # noqa: S101 - the caller chose those that have one
     anchored = ledger.size if ledger.unanchored_from is None else ledger.unanchored_from
     return Verified.of(ledger.origin, ledger.sealed_tree, anchored)
-
-
-def _read_evidence(
-    anchor_dirs: tuple[Path, ...],
-    anchors_from: Path | None,
-    folder: DataFolder | None,
-    trust_file: Path | None,
-    *,
-    is_left_out: bool,
-) -> tuple[Trust, AnchorReading | None]:
-    """What to believe, and what the anchors hold (None: they are left out)."""
-    default = [folder.anchors] if folder else []
-    folders = [] if is_left_out else [FileAnchor(path) for path in anchor_dirs or default]
-    missing = [str(anchor.folder) for anchor in folders if not anchor.folder.is_dir()]
-    if missing and anchor_dirs:
-        raise ConfigError(f"{missing[0]}: there is no such anchor folder. Check --anchor-dir")
-    trust = _trusted(trust_file, folders, folder)
-    if is_left_out:
-        return trust, None
-    external = (*parse_anchors(trust.anchors, str(trust_file)), *(load_anchors(anchors_from) if anchors_from else ()))
-    expected = [folder.identity().origin] if folder else []
-    origins = {*expected, *(key.name for key in trust.verifier_keys)} or None
-    # What witnesses cosigned is read last: then it is not older than the checkpoints that it must cover.
-    return trust, join_readings(
-        [
-            read_anchors(folders, external, trust.tsa_roots, origins),
-            *(read_witnessed(anchor.folder, witness_keys(trust)) for anchor in folders),
-        ]
-    )
-
-
-def _trusted(trust_file: Path | None, anchors: list[FileAnchor], folder: DataFolder | None) -> Trust:
-    """What to believe: the file given, else the keys that the anchors remember, else the data folder's own keys."""
-    if trust_file is not None:
-        try:
-            text = trust_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as exc:
-            raise ConfigError(f"{trust_file}: can not be read as a trust file: {exc}") from exc
-        return parse_trust(text, str(trust_file))
-    remembered = join_trust(anchor.trust() for anchor in anchors)
-    if remembered.verifier_keys or folder is None:
-        return remembered
-    return Trust().with_keys(VerifierKey.parse(text) for text in folder.verifier_keys())
 
 
 def _nanos(seconds: float | None) -> int | None:

@@ -134,7 +134,9 @@ Exit code 0: nothing was altered. 1: something was, or nothing could be proved. 
 Whoever has otel-audit can run: otel-audit verify BUNDLE.zip --trust trust.json
 
 A proof in proofs/ is a C2SP tlog-proof (https://c2sp.org/tlog-proof); the hash of an entry is SHA-256 of a zero byte
-and the entry's encoding. A timestamp of an anchor (anchors/*/*.evidence) is checked with: openssl ts -verify
+and the entry's encoding. Of a timestamp (anchors/*/*.tsr) verify_bundle.py checks that it is over the note beside it,
+not who signed it: for that it prints the command, openssl ts -verify. Unpack the bundle, and get the authority's root
+certificate as roots.pem. otel-audit verify does both.
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -21,6 +22,7 @@ from otel_audit.store.reader import Reader
 Key = tuple[str, int]
 
 _AT_ONCE: Final = 2048  # entries in memory; also what fits into a query's list of seqs
+_WHICH_RECORD: Final = re.compile(r" line \d+$|\d{20}")
 # Entries that say why something is missing, or which key followed: whoever checks a bundle needs them.
 _EXPLAINING: Final = (EventType.ERASURE, EventType.RETENTION, EventType.KEY_ROTATION)
 
@@ -115,20 +117,20 @@ class Collector:
     def anchors(self, origin: str, last_seq: int) -> list[tuple[AnchoredCheckpoint, list[bytes]]]:
         """Return the anchored checkpoints that speak for a ledger up to ``last_seq``, with consistency proofs.
 
-        Of each kind of anchor: the first that covers all entries, which is nearest to them in time, and the newest.
+        Of each anchor: the first that covers all entries, which is nearest to them in time, and the newest.
         One that is newer than the ledger's checkpoint is not of use: the store has no proof to it yet.
         """
         ledger = self.ledger(origin)
         chosen: list[AnchoredCheckpoint] = []
         usable = sorted(
-            (read_checkpoint(each.note).size, each.kind, each.source, index)
+            (read_checkpoint(each.note).size, _place(each), each.source, index)
             for index, each in enumerate(self._anchored)
             if each.origin == origin and 0 < read_checkpoint(each.note).size <= ledger.checkpoint.size
         )
-        for kind in sorted({kind for _, kind, _, _ in usable}):
-            of_kind = [(size, self._anchored[index]) for size, each, _, index in usable if each == kind]
-            covering = [each for size, each in of_kind if size > last_seq]
-            chosen += dict.fromkeys([*covering[:1], of_kind[-1][1]])
+        for place in sorted({place for _, place, _, _ in usable}):
+            there = [(size, self._anchored[index]) for size, each, _, index in usable if each == place]
+            covering = [each for size, each in there if size > last_seq]
+            chosen += dict.fromkeys([*covering[:1], there[-1][1]])
         return [(each, ledger.consistency(read_checkpoint(each.note).size)) for each in chosen]
 
     def _picked(self, keys: Iterable[Key]) -> Iterator[EvidenceRow]:
@@ -155,6 +157,11 @@ class Collector:
                 columns["content"] = {name: values[name] for name in columns["content"] if name in values}
                 columns["content_from"] = {}
                 yield EvidenceRow(origin, row.seq, row.encoding, columns, texts)
+
+
+def _place(anchored: AnchoredCheckpoint) -> tuple[str, str]:
+    """Which anchor it is from: the file anchor begins a file each day, others name size or line in the source."""
+    return anchored.kind, "" if anchored.kind == "file" else _WHICH_RECORD.sub("", anchored.source)
 
 
 def _of(stored: Iterable[tuple[bytes, bytes, str]], commitment: str) -> list[tuple[bytes, str]]:

@@ -454,6 +454,7 @@ class Verification:
         self.rows = dict.fromkeys(("entries", "related", "texts", "gone", "proven"), 0)
         self.statements, self.erasures, self.checkpoints, self.anchored = [], {}, {}, {}
         self.anchors, self.attested, self.windows, self.timestamps = {}, {}, {}, []
+        self.doubts, self.last = {}, {}
         self.period = [None, None]
         self.manifest = {}
 
@@ -664,7 +665,7 @@ class Verification:
             note = self.checkpoints[origin][3]
             witnesses = set(cosigners(note, self.trust["witnesses"]))
             for anchor, record in self.anchors[origin]:
-                witnesses |= self.guard(anchor, origin, self.check_anchor, anchor, record, origin) or set()
+                witnesses |= self.guard(anchor, origin, self.check_anchor, record, origin) or set()
             if len(witnesses) < self.trust["quorum"]:
                 detail = "%d of the trusted witnesses cosigned, %d are needed" % (len(witnesses), self.trust["quorum"])
                 self.add("WITNESS_QUORUM_MISSING", detail, origin)
@@ -673,14 +674,14 @@ class Verification:
         """Open the checkpoint that the proofs lead to."""
         note = self.read(name).decode("utf-8")
         size, root, keys = open_checkpoint(note, self.keys, origin)
-        self.check_key(name, origin, keys, size)
+        self.doubts[origin] = self.doubt_about(origin, keys, size)  # anchors may settle it: see check_counts
         self.checkpoints[origin] = (number, size, root, note)
         return True
 
-    def check_anchor(self, name, record, origin):
+    def check_anchor(self, record, origin):
         """Check an anchored checkpoint, and that it and the ledger's checkpoint are of one history."""
         size, root, keys = open_checkpoint(record["note"], self.keys, origin)
-        self.check_key(name, origin, keys, size)
+        doubt = self.doubt_about(origin, keys, size)
         _, base_size, base_root, _ = self.checkpoints[origin]
         hashes = [unbase64(each) for each in record["consistency"]]
         first, second = sorted([(size, root), (base_size, base_root)])
@@ -688,25 +689,30 @@ class Verification:
             code = "SPLIT_VIEW" if size == base_size else "CHAIN_REBUILT"
             raise Broken(code, "the anchored checkpoint of size %d and that of size %d are not of one history"
                          % (size, base_size))  # fmt: skip
-        self.anchored[origin] = max(self.anchored.get(origin, 0), size)
+        if not doubt:
+            self.anchored[origin] = max(self.anchored.get(origin, 0), size)
         return set(cosigners(record["note"], self.trust["witnesses"]))
 
-    def check_key(self, name, origin, keys, size):
-        """Refuse a checkpoint that no key signed which was in use at its size."""
-        problems = []
+    def doubt_about(self, origin, keys, size):
+        """Raise if none of the keys that signed a checkpoint was in use at its size.
+
+        Return what is doubtful if only keys signed it that somebody else may have had then; "" if nothing is.
+        """
+        wrong = doubtful = ""
         for key in keys:
             first, last, proven = self.windows[origin].get(key, (0, None, None))
-            problem = ""
             if size < first:
-                problem = "was first used after entry %d" % (first - 1)
+                wrong = "key %s was first used after entry %d" % (key.id, first - 1)
             elif last is not None and size > last:
-                problem = "was replaced by entry %d" % last
+                wrong = "key %s was replaced by entry %d" % (key.id, last)
             elif proven is not None and size > proven:
-                problem = "may have been in other hands, and nothing checked here proves the checkpoint to be older"
-            if not problem:
-                return
-            problems.append("key %s %s" % (key.id, problem))
-        self.add("KEY_OUTSIDE_VALIDITY", "%s: %s" % (name, "; ".join(problems)), origin)
+                what = "may have been in other hands, and nothing checked here proves the checkpoint to be older"
+                doubtful = "key %s %s" % (key.id, what)
+            else:
+                return ""
+        if not doubtful:
+            raise Broken("KEY_OUTSIDE_VALIDITY", wrong)
+        return doubtful
 
     def guard(self, name, origin, check, *arguments):
         """Do a check of a file; what does not hold becomes a finding."""
@@ -751,6 +757,7 @@ class Verification:
                     if kind not in bad_tables and file.read(len(wanted)) != wanted:
                         bad_tables.add(kind)
                 self.rows[name] += 1
+                self.last[place[0]] = max(place[1], self.last.get(place[0], 0))
                 if name == "entries":
                     self.period = [min(self.period[0] or row["event_time"], row["event_time"]),
                                    max(self.period[1] or row["event_time"], row["event_time"])]  # fmt: skip
@@ -830,8 +837,13 @@ class Verification:
         if proofs > rows:
             self.add("FILE_ADDED", "there are %d proofs, but %d entries" % (proofs, rows))
         for ledger in self.manifest["ledgers"]:
-            origin, last = ledger["origin"], ledger["last_seq"]
+            origin, last = ledger["origin"], self.last.get(ledger["origin"], -1)
+            if last != ledger["last_seq"]:
+                self.add("FILE_MODIFIED", "manifest.json states another last entry than %d" % last, origin)
             size = self.anchored.get(origin, 0)
+            if self.doubts.get(origin) and size <= last:
+                # Else an anchored checkpoint whose key is in order covers all entries, and this one continues it.
+                self.add("KEY_OUTSIDE_VALIDITY", "the checkpoint: %s" % self.doubts[origin], origin)
             if origin in self.checkpoints and size <= last:
                 why = "no anchor in this bundle covers them; whoever holds the signing key could have rewritten them"
                 detail = "entries %d to %d: %s" % (size, last, why)

@@ -1,0 +1,77 @@
+"""What there is beside the store to verify it by: trust, and what all anchors hold."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from otel_audit.anchors import AnchorReading, join_readings
+from otel_audit.anchors.file import FileAnchor
+from otel_audit.anchors.opened import read_anchors
+from otel_audit.anchors.settings import AnchorSettings, load_anchors, parse_anchors
+from otel_audit.anchors.tokens import stored_tokens
+from otel_audit.anchors.witness import read_witnessed
+from otel_audit.errors import ConfigError
+from otel_audit.ledger.note import VerifierKey
+from otel_audit.ledger.quorum import witness_keys
+from otel_audit.ledger.trust import Trust, join_trust, parse_trust
+from otel_audit.store.folder import DataFolder
+
+
+def evidence_to_hand_over(
+    folder: Path | None, external: Iterable[AnchorSettings] = (), origins: Collection[str] | None = None
+) -> AnchorReading:
+    """All that anchors hold, for a bundle: records, cosigned checkpoints and timestamps in ``folder``, and S3.
+
+    Cosignatures and timestamps go along as they are: whoever checks the bundle judges them by their own trust.
+    ``origins`` are the ledgers that external anchors are asked for (None: all that they have). Raises AnchorUnavailable
+    when one does not answer.
+    """
+    records = FileAnchor(folder) if folder is not None and folder.is_dir() else None
+    stored = [stored_tokens(records), read_witnessed(records.folder, [])] if records else []
+    in_s3 = [settings for settings in external if settings.kind == "s3"]
+    files = records.read_all() if records else AnchorReading()
+    return join_readings([files, read_anchors([], in_s3, (), origins), *stored])
+
+
+def read_evidence(
+    anchor_dirs: tuple[Path, ...],
+    anchors_from: Path | None,
+    folder: DataFolder | None,
+    trust_file: Path | None,
+    *,
+    is_left_out: bool,
+) -> tuple[Trust, AnchorReading | None]:
+    """What to believe, and what the anchors hold (None: they are left out)."""
+    default = [folder.anchors] if folder else []
+    folders = [] if is_left_out else [FileAnchor(path) for path in anchor_dirs or default]
+    missing = [str(anchor.folder) for anchor in folders if not anchor.folder.is_dir()]
+    if missing and anchor_dirs:
+        raise ConfigError(f"{missing[0]}: there is no such anchor folder. Check --anchor-dir")
+    trust = _trusted(trust_file, folders, folder)
+    if is_left_out:
+        return trust, None
+    external = (*parse_anchors(trust.anchors, str(trust_file)), *(load_anchors(anchors_from) if anchors_from else ()))
+    expected = [folder.identity().origin] if folder else []
+    origins = {*expected, *(key.name for key in trust.verifier_keys)} or None
+    # What witnesses cosigned is read last: then it is not older than the checkpoints that it must cover.
+    return trust, join_readings(
+        [
+            read_anchors(folders, external, trust.tsa_roots, origins),
+            *(read_witnessed(anchor.folder, witness_keys(trust)) for anchor in folders),
+        ]
+    )
+
+
+def _trusted(trust_file: Path | None, anchors: list[FileAnchor], folder: DataFolder | None) -> Trust:
+    """What to believe: the file given, else the keys that the anchors remember, else the data folder's own keys."""
+    if trust_file is not None:
+        try:
+            text = trust_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigError(f"{trust_file}: can not be read as a trust file: {exc}") from exc
+        return parse_trust(text, str(trust_file))
+    remembered = join_trust(anchor.trust() for anchor in anchors)
+    if remembered.verifier_keys or folder is None:
+        return remembered
+    return Trust().with_keys(VerifierKey.parse(text) for text in folder.verifier_keys())
