@@ -85,6 +85,11 @@ class Checkpointer:
         if size > self._sealed.size:
             self._due_at = self._monotonic()
 
+    @property
+    def signers(self) -> Sequence[Signer]:
+        """The keys that sign now."""
+        return self._signers
+
     def sign_with(self, signers: Sequence[Signer]) -> None:
         """Sign the next checkpoints with these keys instead: both, while one takes over from the other."""
         self._signers = list(signers)

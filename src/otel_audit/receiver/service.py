@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -50,6 +51,7 @@ from otel_audit.store.front import serve_front
 from otel_audit.store.key_store import KeyStore
 from otel_audit.store.migrate import migrate
 from otel_audit.store.receipts import ReceiptReader
+from otel_audit.store.retention import holds_on
 from otel_audit.store.threaded_server import ThreadedServer
 from otel_audit.store.writer import LedgerWriter
 
@@ -232,7 +234,8 @@ class Receiver:
             sealer,
             ErasingStore(database, writer.origin),
             sequencer,
-            self.folder.signer,
+            lambda: checkpointer.signers,
+            holds=partial(holds_on, database, writer.origin),
             stored_forms=stored_forms(self.policy, self.folder.pseudonym_keys()),
         )
         eraser.complete()
