@@ -36,6 +36,7 @@ from otel_audit.store.database import Database, open_for_reading
 from otel_audit.store.embedded import is_locked
 from otel_audit.store.folder import DataFolder, RunInfo
 from otel_audit.store.reader import Reader
+from otel_audit.store.recheck_state import RecheckState
 
 __all__ = ["AnchorState"]  # what pages may name of the store
 
@@ -184,6 +185,11 @@ def anchor_states() -> list[AnchorState]:
     Raises ConfigError when a file is damaged.
     """
     return read_states(_folder()) if _settings.data else []
+
+
+def recheck_state() -> RecheckState:
+    """What the receiver's check of its own ledger last found. Raises ConfigError when the file is damaged."""
+    return RecheckState.read(_folder()) if _settings.data else RecheckState()
 
 
 def verify_command() -> str:

@@ -119,6 +119,21 @@ def _ledgers() -> None:
     frame.section("Ledgers", "A ledger is a sequence of entries, each bound to all before it by a hash.", body)
 
 
+def _rechecked() -> None:
+    try:
+        state = deps.recheck_state()
+    except ConfigError as exc:
+        st.warning(str(exc))
+        return
+    if not state.checked_unix_nano:
+        return
+    at = moment(state.checked_unix_nano, zone)
+    if state.status == "ok":
+        st.caption(f"Checked by itself at {at}: nothing was altered in {count(state.entry_count, 'entry', 'entries')}.")
+    else:
+        st.error(f"Checked by itself at {at}: {state.status}. {', '.join(state.codes)}")
+
+
 def _anchors() -> None:
     try:
         states = deps.anchor_states()
@@ -203,6 +218,7 @@ left, right = st.columns([1.25, 1], gap="large")
 with left:
     _findings()
     _ledgers()
+    _rechecked()
     _anchors()
 with right:
     _known_gaps()

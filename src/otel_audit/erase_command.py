@@ -89,6 +89,8 @@ def erase(
         click.echo(_table(plan, "To be erased"))
         if not plan["entries"]:
             raise ConfigError("erase: there are no such texts in this ledger; nothing was changed")
+        if plan["holds"]:
+            raise ConfigError("erase: under legal hold; end it first (`otel-audit hold remove`). Nothing was changed")
         click.confirm("This can not be undone. Erase?", abort=True)
     done = operate("erase", arguments, ledger)
     click.echo(json.dumps(done, indent=2) if as_json else _table(done, "Erased"))
@@ -123,6 +125,8 @@ def _table(plan: Mapping[str, Any], title: str) -> str:
             f"  {plan['entries_under_shared_keys']:,} of the entries share their key with entries that stay: copies\n"
             "  of the data folder still hold their texts, for who has the keys. Delete those copies."
         )
+    if plan["holds"]:
+        lines.append(f"  REFUSED: under legal hold {', '.join(plan['holds'])}; see `otel-audit hold list`")
     if "entry" in plan:
         lines.append(f"  recorded as entry     {plan['entry']:>14,}")
     return "\n".join(lines)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypedDict
 
+from otel_audit.semconv import AUDIT_ERASURE_STATEMENT, AUDIT_KEY_ROTATION_STATEMENT, AUDIT_RETENTION_STATEMENT
+
 Pairs = Sequence[tuple[str, str]]
 LOST_BYTES: Final = "loss:"  # event ids of bytes that nobody could read begin with it
 
@@ -31,6 +33,15 @@ class EventType(StrEnum):
     LOSS = "loss"
     SPAN = "span"
     LOG = "log"
+
+
+# Entries of the trail itself that carry a signed statement, and the attribute that holds it. They are kept for ever,
+# as they were signed: they must outlive what they explain.
+STATEMENTS: Final = {
+    EventType.ERASURE: AUDIT_ERASURE_STATEMENT,
+    EventType.RETENTION: AUDIT_RETENTION_STATEMENT,
+    EventType.KEY_ROTATION: AUDIT_KEY_ROTATION_STATEMENT,
+}
 
 
 class RecordKind(StrEnum):

@@ -12,6 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otel_audit.errors import ConfigError
 from otel_audit.model import AuditEvent
 from otel_audit.receiver.erasure import ErasureRequest
+from otel_audit.receiver.retention import hold_add, hold_remove
+from otel_audit.receiver.rotation import rotate_key
 from otel_audit.receiver.service import Receiver, ReceiverSettings
 from otel_audit.store.folder import DataFolder
 from tests.integration.running import alter, run, running, verify
@@ -203,6 +205,37 @@ def test_whose_texts_go(data_folder):
     with opened.ledger.database.client() as client:
         assert set(client.query("SELECT value FROM audit_content").result_columns[0]) == left
     opened.stop()
+
+
+def test_a_legal_hold_forbids_it(data_folder):
+    """What a hold keeps is not erased: the refusal names the hold, and after its end the erasure goes through."""
+    opened = receiver(data_folder.path)
+    try:
+        opened.ledger.sequencer.submit([event(1, "held", task_id="t1", subject_ref="me"), event(2, "free")]).result()
+        held = hold_add(opened.ledger, {"task": "t1", "reason": "claim 88"})["hold_id"]
+        eraser, wanted = opened.ledger.eraser, ErasureRequest(subject="me", **REQUEST)
+        assert eraser.plan(wanted).told()["holds"] == [held]
+        with pytest.raises(ConfigError, match=f"legal hold {held}"):
+            eraser.erase(wanted)
+        assert eraser.erase(ErasureRequest(seqs=((2, 2),), **REQUEST))["texts"] == 1, "no hold is on this one"
+        with opened.ledger.database.client() as client:
+            assert "held" in client.query("SELECT value FROM audit_content").result_columns[0]
+        hold_remove(opened.ledger, {"hold_id": held, "reason": "settled"})
+        assert eraser.erase(wanted)["texts"] == 1
+    finally:
+        opened.stop()
+
+
+def test_an_erasure_that_is_finished_after_a_key_rotation_counts(data_folder):
+    """It is entered under the key in use then, so that verify believes it."""
+    opened = receiver(data_folder.path, crash_at=4)
+    opened.ledger.sequencer.submit([event(1, "plover", subject_ref="me")]).result()
+    with pytest.raises(Crash):
+        opened.ledger.eraser.erase(ErasureRequest(subject="me", **REQUEST))
+    rotate_key(opened.ledger, {})
+    opened.stop()
+    receiver(data_folder.path).stop()
+    assert codes(verify(data_folder.path)) == {"ERASED"}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 
 from otel_audit.errors import VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, open_signed_checkpoint, sign_checkpoint
+from otel_audit.ledger.erasure import KIND, Erasure, read_erasures
 from otel_audit.ledger.findings import Findings
 from otel_audit.ledger.keys import KeyWindow, Rotation, follow_rotations, open_rotation, sign_rotation
 from otel_audit.ledger.note import BadSignature, Signer
@@ -62,6 +63,20 @@ def test_a_key_speaks_for_its_sizes_only(size, signers, expected):
     """The old key up to the rotation's entry, the new one from there on; of two signatures one is enough."""
     history, _ = follow([ONE], [TO_TWO, TO_THREE])
     assert counts(history, size, *signers) is expected
+
+
+@pytest.mark.parametrize(
+    ("seq", "signer", "counts"),
+    [(9, ONE, True), (10, ONE, False), (15, ONE, False), (9, TWO, False), (10, TWO, True), (20, TWO, False)],
+)
+def test_a_retired_key_signs_no_erasure(seq, signer, counts):
+    """An erasure counts only when its key was in use at its entry, also one that a stolen retired key signed."""
+    history, _ = follow([THREE], [TO_TWO, TO_THREE])
+    erasure = Erasure(ORIGIN, ((3, 3),), "basis", "one", "two", 1, "seqs")
+    findings = Findings(ORIGIN)
+    erasures = read_erasures([(seq, sign_statement(KIND, erasure.fields(), [signer]))], history, findings)
+    assert list(erasures.valid) == ([seq] if counts else [])
+    assert [each.code for each in findings.list()] == ([] if counts else ["FALSE_TOMBSTONE"])
 
 
 def test_without_rotations_each_trusted_key_speaks_for_all():

@@ -8,7 +8,7 @@ The statement's fields (docs/design/ledger-format.md): ``origin``, ``seqs`` ([fi
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from otel_audit.errors import VerificationError
 from otel_audit.ledger.findings import Code, Findings
-from otel_audit.ledger.note import VerifierKey
-from otel_audit.ledger.statement import open_statement, read_statement
+from otel_audit.ledger.keys import KeyHistory
+from otel_audit.ledger.statement import read_statement
 
 KIND: Final = "erasure"
 ALL: Final = "all"
@@ -151,17 +151,16 @@ class Erasures:
                 findings.add(Code.FALSE_TOMBSTONE, detail, seq=entry)
 
 
-def read_erasures(
-    entries: Iterable[tuple[int, str]], keys: Sequence[VerifierKey] | None, findings: Findings
-) -> Erasures:
+def read_erasures(entries: Iterable[tuple[int, str]], history: KeyHistory | None, findings: Findings) -> Erasures:
     """Judge the erasure entries of a ledger, each (seq, signed statement); what does not hold becomes a finding.
 
-    ``keys`` are the ledger's trusted keys; None takes statements at their word, for a look at single entries.
+    ``history`` are the ledger's keys: one of them must have been in use at the entry, so that a key that was retired
+    explains nothing. None takes statements at their word, for a look at single entries.
     """
     valid: dict[int, Erasure] = {}
     for seq, note in entries:
         try:
-            statement = read_statement(note, KIND) if keys is None else open_statement(note, keys, KIND)
+            statement = read_statement(note, KIND) if history is None else history.open(note, KIND, seq)
             erasure = parse_erasure(statement.fields)
             if erasure.origin != findings.origin:
                 raise VerificationError(f"erasure: is about the ledger {erasure.origin}")  # noqa: TRY301 - one way out

@@ -15,7 +15,7 @@ from otel_audit.errors import ConfigError, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, open_checkpoint
 from otel_audit.ledger.findings import Code, Findings
 from otel_audit.ledger.note import BadSignature, NoteSignature, Signer, UnknownKey, VerifierKey
-from otel_audit.ledger.statement import open_statement, read_statement, sign_statement
+from otel_audit.ledger.statement import Statement, open_statement, read_statement, sign_statement
 from otel_audit.ledger.trust import Trust
 
 _KIND: Final = "key_rotation"
@@ -75,6 +75,16 @@ class KeyHistory:
                 return ""
             problems.append(f"key {key.key_id.hex()} {problem}")
         return "; ".join(problems)
+
+    def open(self, note: str, kind: str, seq: int) -> Statement:
+        """The statement that the entry at ``seq`` carries, signed by a key in use there.
+
+        Raises BadSignature or UnknownKey, and VerificationError for anything else that is wrong with it.
+        """
+        statement = open_statement(note, self.keys, kind)
+        if problem := self.problem(seq + 1, statement.signatures):  # the smallest checkpoint over the entry
+            raise VerificationError(f"statement {kind}: {problem}")
+        return statement
 
 
 def sign_rotation(old: Signer, new: Signer) -> str:

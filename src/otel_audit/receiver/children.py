@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from otel_audit.errors import ConfigError
 
-_WITH_PARENT: Final = Path(__file__).with_name("_with_parent.py")
+WITH_PARENT: Final = Path(__file__).with_name("_with_parent.py")
 _STOP_SECONDS: Final = 10.0
 
 
@@ -25,7 +25,7 @@ class Children:
     def start(self, name: str, command: list[str]) -> None:
         """Run ``command`` (its first word a path); its output goes where ours goes."""
         self._running[name] = subprocess.Popen(
-            [sys.executable, "-I", str(_WITH_PARENT), str(os.getpid()), *command], stdin=subprocess.DEVNULL
+            [sys.executable, "-I", str(WITH_PARENT), str(os.getpid()), *command], stdin=subprocess.DEVNULL
         )
 
     def ended(self) -> list[tuple[str, int]]:

@@ -102,6 +102,14 @@ def receiver_options(command: _Command) -> _Command:
                 help="Longest time an entry waits for its signed checkpoint.",
             ),
             click.option(
+                "--recheck-seconds",
+                type=click.FloatRange(min=0),
+                default=900.0,
+                show_default=True,
+                envvar="OTEL_AUDIT_RECHECK_SECONDS",
+                help="How often the ledger's new entries are verified; once a day all of them. 0: never.",
+            ),
+            click.option(
                 "--max-pending-mib",
                 type=click.IntRange(1),
                 default=256,

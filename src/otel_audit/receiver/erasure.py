@@ -17,6 +17,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -25,7 +26,8 @@ from otel_audit.errors import ConfigError, MalformedInput, StoreError, Verificat
 from otel_audit.ledger.encoding import encode_bytes
 from otel_audit.ledger.erasure import KIND, Erasure, seq_ranges
 from otel_audit.ledger.note import Signer
-from otel_audit.ledger.statement import sign_statement
+from otel_audit.ledger.retention import Hold
+from otel_audit.ledger.statement import read_statement, sign_statement
 from otel_audit.model import AuditEvent, EventType
 from otel_audit.privacy.sealing import open_sealed
 from otel_audit.receiver.losses import internal_event
@@ -82,6 +84,7 @@ class ErasurePlan:
     task_count: int = 0
     key_ids: tuple[str, ...] = ()
     shared: int = 0
+    holds: tuple[str, ...] = ()  # ids of the legal holds that forbid it
     orphans: tuple[str, ...] = field(default=(), repr=False)  # commitments of texts that no entry has
 
     def told(self) -> dict[str, Any]:
@@ -94,14 +97,15 @@ class ErasurePlan:
             "keys": len(self.key_ids),
             "entries_under_shared_keys": self.shared,
             "seqs": [list(pair) for pair in seq_ranges(self.seqs)],
+            "holds": list(self.holds),
         }
 
 
 class Eraser:
     """Erases texts of one ledger. ``stored_forms`` gives what a reference may be stored as: masked, by any key.
 
-    ``signer`` gives the key in use, which may be rotated. ``clock`` gives nanoseconds since 1970; ``step`` hears the
-    number of each step before it begins.
+    ``signers`` gives the keys in use, which may be rotated; ``holds`` the legal holds on entries; ``clock`` nanoseconds
+    since 1970. ``step`` hears the number of each step before it begins.
     """
 
     def __init__(
@@ -110,8 +114,9 @@ class Eraser:
         sealer: Sealer,
         store: ErasingStore,
         sequencer: Sequencer,
-        signer: Callable[[], Signer],
+        signers: Callable[[], Sequence[Signer]],
         *,
+        holds: Callable[[Sequence[int]], Sequence[Hold]],
         stored_forms: Callable[[str, str], Sequence[str]] = lambda _, reference: [reference],
         clock: Callable[[], int] = time.time_ns,
         step: Callable[[int], None] = lambda _: None,
@@ -120,7 +125,8 @@ class Eraser:
         self._sealer = sealer
         self._store = store
         self._sequencer = sequencer
-        self._signer = signer
+        self._signers = signers
+        self._holds = holds
         self._stored_forms = stored_forms
         self._clock = clock
         self._step = step
@@ -152,6 +158,10 @@ class Eraser:
                 self._complete()
             except StoreError as exc:
                 _LOG.error("an erasure that was interrupted is still not finished: %s", exc)
+
+    def undisturbed(self) -> AbstractContextManager[object]:
+        """Hold this where the signing key must not change between a statement and its entry, and where it changes."""
+        return self._one
 
     def _complete(self) -> None:
         for name, stored in self._keys.erasures(unfinished=True).items():
@@ -194,6 +204,7 @@ class Eraser:
             task_count=len({entry.task_id for entry in picked if entry.task_id and entry.seq in there}),
             key_ids=tuple(key_id.hex() for key_id in key_ids),
             shared=len({seq for seq, key_id, _ in sealed if key_id not in set(key_ids)}),
+            holds=tuple(hold.hold_id for hold in self._holds(sorted(there))),
             orphans=tuple(sorted(orphans)),
         )
 
@@ -208,6 +219,11 @@ class Eraser:
         plan = self._plan(request)
         if not plan.seqs:
             raise ConfigError("erase: there are no such texts in this ledger; nothing was changed")
+        if plan.holds:
+            raise ConfigError(
+                f"erase: under legal hold {', '.join(plan.holds)}; nothing was changed. See `otel-audit hold list`: "
+                "who set a hold has to end it first (`otel-audit hold remove`)"
+            )
         at = self._clock()
         reference = request.subject or request.task
         erasure = Erasure(
@@ -221,7 +237,7 @@ class Eraser:
             scope_ref=self._keys.scope(request.scope, reference).hex() if reference else "",
         )
         self._step(1)
-        note = sign_statement(KIND, erasure.fields(), [self._signer()])
+        note = sign_statement(KIND, erasure.fields(), self._signers())
         self._keys.begin_erasure(name, {**asdict(plan), "note": note, "at": at})
         self._destroy(self._keys.erasures(unfinished=True)[name])
         return plan
@@ -235,7 +251,9 @@ class Eraser:
         self._step(3)
         self._store.delete(stored["seqs"], stored["key_ids"], stored["orphans"])
         self._step(4)
-        seq = self._sequencer.submit([_entry(name, stored)]).result()[0].seq
+        # Signed anew: the key may have been replaced since, and then it explains nothing any more.
+        note = sign_statement(KIND, read_statement(stored["note"], KIND).fields, self._signers())
+        seq = self._sequencer.submit([_entry(name, {**stored, "note": note})]).result()[0].seq
         self._step(5)
         self._keys.finish_erasure(name)
         return seq

@@ -16,9 +16,10 @@ import click
 from otel_audit.anchors.settings import load_anchors
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.findings import Findings
-from otel_audit.ledger.keys import follow_rotations
+from otel_audit.ledger.keys import Rotation, follow_rotations
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.trust import Trust, format_trust, parse_trust
+from otel_audit.model import EventType
 from otel_audit.receiver.ledger_commands import ledger_options, operate
 from otel_audit.store.database import open_for_reading
 from otel_audit.store.evidence import EvidenceReader
@@ -40,7 +41,7 @@ def show(*, data: Path, url: str, anchor_dir: Path | None, anchors: Path | None,
     origin = folder.identity().origin
     current = folder.signer().verifier_key
     with open_for_reading(None if url else data, url or None) as database:
-        rotations = EvidenceReader(database).rotations(origin)
+        rotations = [Rotation(*each) for each in EvidenceReader(database).statements(origin, EventType.KEY_ROTATION)]
     findings = Findings(origin)
     history = follow_rotations(_own(folder), rotations, (), findings)
     rows = [

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from otel_audit.ledger.schema import EVENT_COLUMNS, ColumnType
-from otel_audit.model import AuditEvent, EventColumns, EventType, Pairs, RecordKind
+from otel_audit.model import AuditEvent, EventColumns, Pairs
 from otel_audit.privacy.keys import PseudonymKeys
 from otel_audit.privacy.policy import CapturePolicy, Mode, stricter
 from otel_audit.privacy.redactor import Redactor
@@ -36,8 +36,6 @@ OWN_WORDS: Final = {
     "duplicate_of": "span id in hex, made by the receiver",
 }
 # Hexadecimal of the record's bytes; one of a wrong length may spell anything, and is searched as text.
-# Of the receiver's own making and signed: changing a character would take the signature away.
-_SIGNED: Final = frozenset({EventType.ERASURE, EventType.KEY_ROTATION})
 HEX_IDS: Final = {"trace_id": 32, "span_id": 16, "parent_span_id": 16}
 # What things are called. Everything else is an id or a version, where a false alarm would cut what joins records.
 NAMES: Final = frozenset(
@@ -104,9 +102,7 @@ class Masking:
         """The event as the policy lets it be stored; ``event`` itself is left as it is."""
         columns = event.columns
         label = self._label(columns)
-        if self._is_full or (
-            columns.get("record_kind") == RecordKind.INTERNAL and columns.get("event_type") in _SIGNED
-        ):
+        if self._is_full:
             return AuditEvent({**columns, "capture_policy": label}, event.content)
         masked = self._services.get(columns.get("service", ""), self._default).apply(event)
         masked.columns["capture_policy"] = label

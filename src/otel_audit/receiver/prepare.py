@@ -12,7 +12,7 @@ from typing import Final
 
 from otel_audit.ledger.encoding import encode_bytes, encode_event, encode_uint64, encode_value
 from otel_audit.ledger.schema import EVENT_COLUMNS
-from otel_audit.model import LOST_BYTES, AuditEvent, EventColumns, EventType, RecordKind
+from otel_audit.model import LOST_BYTES, STATEMENTS, AuditEvent, EventColumns, EventType, RecordKind
 from otel_audit.privacy.commitments import commit
 from otel_audit.privacy.sealing import EntryTexts, SealedText, pack
 from otel_audit.receiver.references import without_hashes
@@ -22,9 +22,7 @@ CAPTURE_POLICY: Final = "full/1"  # of an event that no policy was applied to
 DEFAULT_RETENTION_CLASS: Final = "standard"
 # A class is a partition of the store: producers choose among these, they do not make new ones.
 RETENTION_CLASSES: Final = frozenset({DEFAULT_RETENTION_CLASS, "eu_ai_act", "soc2", "hipaa"})
-# Of the statements that explain what is missing: they must outlive what they explain. Producers can not choose it.
-PERMANENT_CLASS: Final = "permanent"
-_STATEMENTS: Final = frozenset({EventType.ERASURE, EventType.RETENTION, EventType.KEY_ROTATION})
+PERMANENT_CLASS: Final = "permanent"  # of model.STATEMENTS; producers can not choose it
 _OPENING_SIZE: Final = 32
 # What the receiver adds is not part of a record's identity: a retry may get other remarks.
 _RECEIVER_COLUMNS: Final = frozenset({"remarks", "capture_policy", "duplicate_of", "convention", "content"})
@@ -54,7 +52,7 @@ def prepare(event: AuditEvent, mask: Callable[[AuditEvent], AuditEvent] | None =
     ``mask`` applies the receiver's capture policy (``masking.Masking``); from here on only what it gives is known.
     """
     given = event.columns
-    is_statement = given.get("record_kind") == RecordKind.INTERNAL and given.get("event_type") in _STATEMENTS
+    is_statement = given.get("record_kind") == RecordKind.INTERNAL and given.get("event_type") in STATEMENTS
     if mask is not None:
         event = mask(event)
     columns = event.columns

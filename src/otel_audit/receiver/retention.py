@@ -71,11 +71,10 @@ def retention(ledger: OpenLedger, arguments: Mapping[str, Any]) -> dict[str, Any
                 state, why = "not_proven", str(exc)
             else:
                 if apply:
-                    events = [
-                        _statement(ledger, EXPIRY, each.to_fields())
-                        for each in _expiries(store.origin, partition, proven, keep[partition.retention_class], now)
-                    ]
-                    ledger.sequencer.submit(events).result()  # 2
+                    expiries = _expiries(store.origin, partition, proven, keep[partition.retention_class], now)
+                    with ledger.eraser.undisturbed():  # no other key may come between signing and the entry
+                        events = [_statement(ledger, EXPIRY, each.to_fields()) for each in expiries]
+                        ledger.sequencer.submit(events).result()  # 2
                     state, why = "stated", "in this run"
         told.append({**asdict(partition), "state": state, "why": why})
     if apply:
@@ -238,7 +237,7 @@ def _require_as_stated(store: RetentionStore, partition: Partition, expiries: Se
 
 
 def _statement(ledger: OpenLedger, kind: str, fields: Mapping[str, Any], reason: str = "") -> AuditEvent:
-    note = sign_statement(kind, fields, [ledger.folder.signer()])
+    note = sign_statement(kind, fields, ledger.checkpointer.signers)
     event = internal_event(
         EventType.RETENTION, time.time_ns(), name=kind, attributes=[(AUDIT_RETENTION_STATEMENT, note)]
     )

@@ -39,17 +39,18 @@ def rotate_key(ledger: OpenLedger, _: Mapping[str, Any]) -> dict[str, Any]:
     if not _ONE_AT_A_TIME.acquire(blocking=False):
         raise ConfigError("the key is being rotated already; see: otel-audit keys show")
     try:
-        old, new = ledger.folder.signer(), ledger.folder.next_signer()  # 0
-        ledger.sequencer.perform(lambda: ledger.checkpointer.sign_with([old, new])).result()  # 1
-        if _entry_of(new, ledger.sequencer.perform(ledger.writer.rotations).result()) is None:
-            event = internal_event(
-                EventType.KEY_ROTATION,
-                time.time_ns(),
-                name=f"{old.verifier_key.key_id.hex()} to {new.verifier_key.key_id.hex()}",
-                attributes=[(AUDIT_KEY_ROTATION_STATEMENT, sign_rotation(old, new))],
-            )
-            ledger.sequencer.submit([event]).result()  # 2
-        seq = finish_rotation(ledger)
+        with ledger.eraser.undisturbed():
+            old, new = ledger.folder.signer(), ledger.folder.next_signer()  # 0
+            ledger.sequencer.perform(lambda: ledger.checkpointer.sign_with([old, new])).result()  # 1
+            if _entry_of(new, ledger.sequencer.perform(ledger.writer.rotations).result()) is None:
+                event = internal_event(
+                    EventType.KEY_ROTATION,
+                    time.time_ns(),
+                    name=f"{old.verifier_key.key_id.hex()} to {new.verifier_key.key_id.hex()}",
+                    attributes=[(AUDIT_KEY_ROTATION_STATEMENT, sign_rotation(old, new))],
+                )
+                ledger.sequencer.submit([event]).result()  # 2
+            seq = finish_rotation(ledger)
     finally:
         _ONE_AT_A_TIME.release()
     return {

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,7 @@ from otel_audit.receiver.intake import Intake
 from otel_audit.receiver.losses import Losses, internal_event
 from otel_audit.receiver.masking import Masking, stored_forms
 from otel_audit.receiver.operations import OpenLedger
+from otel_audit.receiver.rechecking import DEFAULT_SECONDS, Rechecking
 from otel_audit.receiver.references import References
 from otel_audit.receiver.rotation import own_keys, resume_rotation, signers_at_start
 from otel_audit.receiver.sealer import Sealer
@@ -52,6 +54,7 @@ from otel_audit.store.front import serve_front
 from otel_audit.store.key_store import KeyStore
 from otel_audit.store.migrate import migrate
 from otel_audit.store.receipts import ReceiptReader
+from otel_audit.store.retention import holds_on
 from otel_audit.store.threaded_server import ThreadedServer
 from otel_audit.store.writer import LedgerWriter
 
@@ -77,6 +80,7 @@ class ReceiverSettings:
     checkpoint_seconds: float = DEFAULT_INTERVAL_SECONDS
     max_pending_mib: int = 256
     cors_origins: tuple[str, ...] = ()
+    recheck_seconds: float = DEFAULT_SECONDS  # 0: never
     witnesses: tuple[str, ...] = ()  # URL=KEY each: docs/how-to/witness.md
     audit_producer_keys: Path | None = None
     audit_signatures_required: bool = False
@@ -144,6 +148,16 @@ class Receiver:
         self.grpc_port, self.http_port, self.front_port = grpc_server.port, http_server.port, front.port
         self.control_port = control.port
         undo.callback(self._start_chores(sequencer, grpc_server))
+        if self.settings.recheck_seconds:
+            rechecking = Rechecking(
+                self.folder,
+                self.anchor_dir,
+                url=self.settings.url,
+                seconds=self.settings.recheck_seconds,
+                tell=lambda event: sequencer.submit([event]).result(),
+            )
+            rechecking.start()
+            undo.callback(rechecking.stop)
 
     def _audit_intake(self, ledger: OpenLedger) -> AuditIntake:
         return AuditIntake(
@@ -237,7 +251,8 @@ class Receiver:
             sealer,
             ErasingStore(database, writer.origin),
             sequencer,
-            self.folder.signer,
+            lambda: checkpointer.signers,
+            holds=partial(holds_on, database, writer.origin),
             stored_forms=stored_forms(self.policy, self.folder.pseudonym_keys()),
         )
         eraser.complete()

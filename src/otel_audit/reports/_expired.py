@@ -7,27 +7,29 @@ from collections.abc import Sequence
 from otel_audit.errors import VerificationError
 from otel_audit.ledger.checkpoint import open_checkpoint, read_checkpoint
 from otel_audit.ledger.findings import Code, Findings
-from otel_audit.ledger.note import BadSignature, UnknownKey, VerifierKey
+from otel_audit.ledger.keys import KeyHistory
+from otel_audit.ledger.note import BadSignature, UnknownKey
 from otel_audit.ledger.retention import EXPIRY, Expiry
 from otel_audit.ledger.roots import Seal
-from otel_audit.ledger.statement import open_statement, read_statement
+from otel_audit.ledger.statement import read_statement
 
 
 def read_expiries(
-    notes: Sequence[tuple[int, str]], keys: Sequence[VerifierKey], findings: Findings
+    notes: Sequence[tuple[int, str]], history: KeyHistory, findings: Findings
 ) -> tuple[list[tuple[int, Expiry]], list[Seal]]:
     """Check the retention statements of a ledger, given as (seq, signed note).
 
     Returns those that may excuse missing entries, and the signed roots that they rest on: the tree must have them.
     What is wrong with a statement becomes a finding. Without keys nothing signed can be judged: they count as they are.
     """
+    keys = history.keys
     expiries: list[tuple[int, Expiry]] = []
     seals: list[Seal] = []
     for seq, note in notes:
         if not note.startswith(f"otel-audit/{EXPIRY}/"):
             continue
         try:
-            statement = open_statement(note, keys, EXPIRY) if keys else read_statement(note, EXPIRY)
+            statement = history.open(note, EXPIRY, seq) if keys else read_statement(note, EXPIRY)
             expiry = Expiry.from_fields(statement.fields)
             sealed = (
                 open_checkpoint(expiry.checkpoint, keys, findings.origin)

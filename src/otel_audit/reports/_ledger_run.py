@@ -14,7 +14,7 @@ from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.encoding import HASH_SIZE
 from otel_audit.ledger.erasure import read_erasures
 from otel_audit.ledger.findings import Code, Findings
-from otel_audit.ledger.keys import KeyHistory, follow_rotations
+from otel_audit.ledger.keys import KeyHistory, Rotation, follow_rotations
 from otel_audit.ledger.merkle import CompactRange, tree_root
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.retention import ExpiredEntries, Expiry
@@ -27,7 +27,6 @@ from otel_audit.model import EventType
 from otel_audit.reports._content_check import check_contents
 from otel_audit.reports._expired import read_expiries
 from otel_audit.reports.verifier_state import Verified
-from otel_audit.semconv import AUDIT_ERASURE_STATEMENT, AUDIT_RETENTION_STATEMENT
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
 
 Status = Literal["ok", "tampered", "unverifiable"]
@@ -98,9 +97,7 @@ class LedgerRun:
         ``is_expected`` says that this ledger must be there. ``progress`` hears how many rows and texts are done.
         """
         self._expiries, self._retention_seals = read_expiries(
-            self._reader.statements(self._origin, self._extent.size, EventType.RETENTION, AUDIT_RETENTION_STATEMENT),
-            self._keys,
-            self._findings,
+            self._statements(EventType.RETENTION), self._history, self._findings
         )
         start, end = self._range()
         roots = self._check_rows(start, end, elsewhere, progress)
@@ -117,8 +114,11 @@ class LedgerRun:
             self._report_empty(is_expected=is_expected)
         return self._conclude(roots, start, text_count)
 
+    def _statements(self, event_type: EventType) -> list[tuple[int, str]]:
+        return [each for each in self._reader.statements(self._origin, event_type) if each[0] < self._extent.size]
+
     def _follow_keys(self) -> KeyHistory:
-        rotations = [each for each in self._reader.rotations(self._origin) if each.seq < self._extent.size]
+        rotations = [Rotation(*each) for each in self._statements(EventType.KEY_ROTATION)]
         return follow_rotations(self._asked.trust, rotations, self._asked.anchored or (), self._findings)
 
     def _range(self) -> tuple[int, int]:
@@ -279,9 +279,9 @@ class LedgerRun:
         last = end if self._asked.seq_to is None else min(end, self._asked.seq_to + 1)
         commitments = self._reader.commitments(self._origin, first, last)
         texts = self._reader.texts(self._origin, first, last)
-        statements = self._reader.erasure_statements(self._origin, AUDIT_ERASURE_STATEMENT)
-        with closing(statements):  # wherever they are: an erasure comes after what it explains, often beyond a range
-            erasures = read_erasures(statements, self._keys, self._findings)
+        # Wherever they are: an erasure comes after what it explains, often beyond a range.
+        statements = self._reader.statements(self._origin, EventType.ERASURE)
+        erasures = read_erasures(statements, self._history, self._findings)
         with closing(commitments), closing(texts):
             count = check_contents(commitments, texts, self._findings, progress, erasures)
         erasures.check_named(first, last, self._findings)

@@ -20,11 +20,10 @@ from otel_audit.ledger.quorum import check_quorum
 from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH
 from otel_audit.ledger.times import TimeRules
 from otel_audit.ledger.trust import Trust
-from otel_audit.model import Finding
+from otel_audit.model import EventType, Finding
 from otel_audit.reports._content_check import check_contents
 from otel_audit.reports._ledger_run import Asked, LedgerReport, LedgerRun, Status
 from otel_audit.reports.verifier_state import Verified
-from otel_audit.semconv import AUDIT_ERASURE_STATEMENT
 from otel_audit.store.database import Database
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
 
@@ -186,9 +185,7 @@ def check_entries(database: Database, keys: Iterable[tuple[str, int]]) -> list[F
     for origin, seqs in by_origin.items():
         found = Findings(origin)
         ordered = sorted(seqs)
-        statements = reader.erasure_statements(origin, AUDIT_ERASURE_STATEMENT)
-        with closing(statements):
-            erasures = read_erasures(statements, None, found)
+        erasures = read_erasures(reader.statements(origin, EventType.ERASURE), None, found)
         for first in range(0, len(ordered), _ENTRIES_AT_ONCE):
             _check_picked(reader, ordered[first : first + _ENTRIES_AT_ONCE], found, erasures)
         findings += found.list()

@@ -16,12 +16,11 @@ from typing import Any, Final
 from otel_audit.errors import MalformedInput, VerificationError
 from otel_audit.ledger.diagnosis import split_encoding
 from otel_audit.ledger.encoding import varint
-from otel_audit.ledger.keys import Rotation
 from otel_audit.ledger.merkle import SubtreeGetter
 from otel_audit.ledger.schema import COLUMNS, Column, ColumnType
 from otel_audit.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, tile_subtrees
 from otel_audit.ledger.verify import RowBlock
-from otel_audit.semconv import AUDIT_KEY_ROTATION_STATEMENT
+from otel_audit.model import STATEMENTS, EventType
 from otel_audit.store.database import Database
 from otel_audit.store.sql_text import sql
 
@@ -213,31 +212,21 @@ class EvidenceReader:
         for record in self._records("verify_picked_texts", _TEXT_BLOCK, origin=origin, seqs=list(seqs)):
             yield StoredText(*record)
 
-    def erasure_statements(self, origin: str, attribute: str) -> Generator[tuple[int, str], None, None]:
-        """Yield (seq, signed statement) of every erasure that the ledger tells of; ``attribute`` holds it."""
-        for seq, statement in self._records("verify_erasures", _ROW_BLOCK, origin=origin, attribute=attribute):
-            yield seq, _text(statement)
-
     def sealed_seqs(self, origin: str, start: int, end: int) -> Generator[int, None, None]:
         """Yield the seqs in [start, end) that have sealed texts, in order."""
         if start < end:
             for (seq,) in self._records("verify_sealed", _ROW_BLOCK, origin=origin, first=start, last=end - 1):
                 yield seq
 
-    def statements(self, origin: str, size: int, event_type: str, attribute: str) -> list[tuple[int, str]]:
-        """Return (seq, signed note) of the entries of a type that carry one, among the first ``size``."""
-        rows = self._rows("verify_statements", origin=origin, size=size, event_type=event_type, attribute=attribute)
+    def statements(self, origin: str, event_type: EventType) -> list[tuple[int, str]]:
+        """Return (seq, signed note) of the trail's own entries of a type in ``STATEMENTS``; the notes are unchecked."""
+        rows = self._rows("statements", origin=origin, event_type=str(event_type), attribute=STATEMENTS[event_type])
         return [(seq, _text(note)) for seq, note in rows]
 
     def column_values(self, origin: str) -> dict[str, list[bytes]]:
         """Return up to 200 values of each column that has few, by column name."""
         rows = self._rows("verify_column_values", origin=origin)
         return dict(zip(_NAME_COLUMNS, rows[0], strict=True)) if rows else {}
-
-    def rotations(self, origin: str) -> list[Rotation]:
-        """Return the entries that rotate the ledger's key, in order of seq; their statements are not checked."""
-        rows = self._rows("key_rotations", origin=origin, statement=AUDIT_KEY_ROTATION_STATEMENT)
-        return [Rotation(seq, _text(note)) for seq, note in rows]
 
     def times(self, origin: str, start: int, end: int) -> Generator[Sequence[Sequence[int]], None, None]:
         """Yield blocks of (seqs, recorded_at, event_time) of the entries in [start, end), in order of seq."""

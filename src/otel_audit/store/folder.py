@@ -106,6 +106,16 @@ class DataFolder:
         return self.home / "anchors"
 
     @property
+    def recheck_file(self) -> Path:
+        """Where the receiver writes down what its check of the ledger found."""
+        return self.home / "recheck.json"
+
+    @property
+    def recheck_memory(self) -> Path:
+        """What that check remembers of what it saw: beside the data folder, not in it."""
+        return self._beside("recheck") / "state.json"
+
+    @property
     def lock_file(self) -> Path:
         """The file that the engine holds a ``flock`` on while the folder is open."""
         return self.path / "status"

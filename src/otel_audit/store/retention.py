@@ -9,13 +9,13 @@ from typing import Any, Final
 from otel_audit.errors import VerificationError
 from otel_audit.ledger.retention import EXPIRY, HOLD, HOLD_END, Expiry, Hold
 from otel_audit.ledger.statement import read_statement
-from otel_audit.model import EventType
-from otel_audit.semconv import AUDIT_RETENTION_STATEMENT
+from otel_audit.model import STATEMENTS, EventType
 from otel_audit.store._database import Database
 from otel_audit.store.sql_text import sql
 
 _BYTES: Final = {"String": "bytes", "FixedString": "bytes"}
 _FOR_EVER: Final = (1 << 63) - 1
+_AT_ONCE: Final = 2048  # seqs of a query: they travel in the request's URL, which servers limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,8 @@ class RetentionStore:
 
     def statements(self) -> list[tuple[int, str]]:
         """(seq, signed note) of every statement about retention: what expired, and holds."""
-        rows = self._rows(
-            "verify_statements",
-            size=(1 << 64) - 1,
-            event_type=str(EventType.RETENTION),
-            attribute=AUDIT_RETENTION_STATEMENT,
-        )
+        kind = EventType.RETENTION
+        rows = self._rows("statements", event_type=str(kind), attribute=STATEMENTS[kind])
         return [(seq, bytes(note).decode("utf-8", "backslashreplace")) for seq, note in rows]
 
     def expiries(self) -> list[tuple[int, Expiry]]:
@@ -153,4 +149,5 @@ class RetentionStore:
 def holds_on(database: Database, origin: str, seqs: Sequence[int]) -> list[Hold]:
     """The legal holds in force that keep at least one of these entries: what an erasure must ask first."""
     store = RetentionStore(database, origin)
-    return [hold for hold in store.holds() if seqs and store.held_count(hold, seqs=seqs)]
+    pieces = [seqs[first : first + _AT_ONCE] for first in range(0, len(seqs), _AT_ONCE)]
+    return [hold for hold in store.holds() if any(store.held_count(hold, seqs=piece) for piece in pieces)]

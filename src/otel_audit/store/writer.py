@@ -14,7 +14,7 @@ from otel_audit.ledger.encoding import encode_bytes, encode_uint64, genesis_hash
 from otel_audit.ledger.keys import Rotation
 from otel_audit.ledger.schema import STORED_COLUMNS
 from otel_audit.ledger.tiles import Tile
-from otel_audit.semconv import AUDIT_KEY_ROTATION_STATEMENT
+from otel_audit.model import STATEMENTS, EventType
 from otel_audit.store.database import Database
 from otel_audit.store.retention import RetentionStore
 from otel_audit.store.sql_text import sql
@@ -156,7 +156,8 @@ class LedgerWriter:
 
     def rotations(self) -> list[Rotation]:
         """The entries that rotate the ledger's key, in order of seq; their statements unverified."""
-        rows = self._rows("key_rotations", statement=AUDIT_KEY_ROTATION_STATEMENT)
+        kind = EventType.KEY_ROTATION
+        rows = self._rows("statements", event_type=str(kind), attribute=STATEMENTS[kind])
         return [Rotation(seq, bytes(note).decode("utf-8", "backslashreplace")) for seq, note in rows]
 
     def recent_event_ids(self, start: int) -> Iterator[list[bytes]]:
