@@ -62,8 +62,10 @@ def conditions(where: Filter) -> tuple[str, Parameters]:
 
 
 def _sizes(where: Filter) -> tuple[str, Parameters]:
-    """The condition for a frozen view. Plain comparisons with the primary key: at a million entries a lambda over
-    the list of ledgers costs more than the rest of a figure."""
+    """The condition for a frozen view: plain comparisons with the primary key.
+
+    At a million entries a lambda over the list of ledgers costs more than the rest of a figure.
+    """
     block = sql_blocks("reader_filters")["sizes"]
     parts: list[str] = []
     parameters: Parameters = {}
