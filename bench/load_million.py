@@ -37,7 +37,7 @@ DECISIONS = ("approved",) * 6 + ("modified",) * 3 + ("rejected",) * 2 + ("escala
 
 
 class Stories:
-    """Tasks, each with one to three AI calls, the span around them, and one to three reviews: four events on average."""
+    """Tasks, each with one to four AI calls, the span around them, and one or two reviews: four events on average."""
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
@@ -50,7 +50,8 @@ class Stories:
         trace_id, model = f"{rng.getrandbits(128):032x}", rng.choice(MODELS)
         drafting = {**task, "service": "scoring" if number % 5 else "intake", "trace_id": trace_id}
         call = {**drafting, "provider": model.partition("-")[0], "operation": "chat", "request_model": model,
-                "response_model": f"{model}-2026", "prompt_name": "draft", "prompt_version": str(1 + number // 50_000)}  # fmt: skip
+                "response_model": f"{model}-2026", "prompt_name": "draft",
+                "prompt_version": str(1 + number // 50_000)}  # fmt: skip
         if rng.random() < 0.5:
             yield self._event("span", at, 2 * SECOND, name="POST /drafts", **drafting)
         if rng.random() < 0.06:

@@ -65,6 +65,7 @@ class Timed:
 
     @contextlib.contextmanager
     def client(self) -> Iterator[Any]:
+        """Lend a client whose queries are timed."""
         with self._database.client() as client:
             yield _TimedClient(client, self.asked)
 
@@ -137,7 +138,7 @@ def pages(reader: Reader) -> dict[str, dict[str, str]]:
 
 def in_browser(data: Path, which: Mapping[str, Mapping[str, str]], runs: int) -> None:
     """Seconds from the request to the page's own sign that it is drawn, the second and later times."""
-    import browsing
+    import browsing  # noqa: PLC0415 - playwright is needed by this option alone
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

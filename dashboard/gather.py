@@ -16,8 +16,9 @@ from reviewing import Overview
 from using import Cost
 
 from otel_audit.errors import ConfigError
-from otel_audit.model import Called, ConfidenceBin, Filter, Reviewed
+from otel_audit.model import Called, ConfidenceBin, Filter
 from otel_audit.reports.prices import PriceTable, parse_prices
+from otel_audit.store.analytics import FirstDecisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Reviews:
     decisions: list[tuple[str, str, int]]
     double: Mapping[tuple[str, ...], int]
     escalated: Mapping[tuple[str, str], int]
+    first: FirstDecisions
 
     def counts(self) -> dict[str, int]:
         """Reviews by decision."""
@@ -41,23 +43,26 @@ class Reviews:
 def reviews(where: Filter, quick_floor: int, words_per_minute: int, zone: str) -> Reviews:
     """Ask for the figures of the page on reviewer activity, but for its charts and groups."""
     store, behind = deps.analytics(), reviewing.sets(where, quick_floor, words_per_minute)
+    first = store.first_decisions(where, zone, by_call=False)
     double, decisions = store.double_reviewed(where), store.decisions_by_day(where, zone)
     head = reviewing.overview(
         store.reviews(where),
-        store.reviews(behind["first_decisions"]),
+        first.total,
         double,
         quick=deps.reader().count(behind["quick"]).events,
         behind=behind,
         days=len({day for day, decision, _ in decisions if decision not in {"", reviewing.ABANDONED}}),
     )
-    return Reviews(head, behind, decisions, double, store.escalations(where))
+    return Reviews(head, behind, decisions, double, store.escalations(where), first)
 
 
-def review_groups(where: Filter, by: str) -> list[tuple[str, list[Figure]]]:
+def review_groups(where: Filter, by: str, first: FirstDecisions) -> list[tuple[str, list[Figure]]]:
     """The table of the page on reviewer activity: figures of each group."""
     store = deps.analytics()
-    decided, first = replace(where, figure="decided"), replace(where, figure="first_decisions")
-    return reviewing.grouped(store.reviews_by(decided, by), store.reviews_by(first, by), by, where)
+    decided = store.reviews_by(replace(where, figure="decided"), by)
+    if by == "model":
+        first = store.first_decisions(where, "UTC", by_call=True)
+    return reviewing.grouped(decided, first.by.get("reviewing" if by == "service" else by, []), by, where)
 
 
 def review_figures(where: Filter, zone: str) -> list[Figure]:
@@ -68,7 +73,9 @@ def review_figures(where: Filter, zone: str) -> list[Figure]:
     found = reviews(where, quick_floor, words_per_minute, zone)
     figures = [*found.head.all(), *reviewing.decision_figures(found.counts(), where)]
     for by in reviewing.GROUPS.values():
-        figures += [replace(each, section=f"By {by}") for _, line in review_groups(where, by) for each in line]
+        figures += [
+            replace(each, section=f"By {by}") for _, line in review_groups(where, by, found.first) for each in line
+        ]
     _, lines = reviewing.outcomes(found.escalated, where)
     return [*figures, *(each for _, line in lines for each in line if each.n)]
 
@@ -87,6 +94,7 @@ class Usage:
     bins: list[ConfidenceBin]
     calibration: Figure
     decisions: list[tuple[str, str, int]]
+    first: FirstDecisions
 
 
 def prices() -> PriceTable | None:
@@ -123,26 +131,29 @@ def usage(where: Filter, zone: str, table: PriceTable | None) -> Usage:
         sum(each.priced for each in by_model.values()),
         sum(each.unpriced for each in by_model.values()),
     )
-    bins = store.calibration(replace(behind, figure=""))
+    first = store.first_decisions(behind, zone, by_call=True)
     return Usage(
         called=called,
         calls=using.call_figures("Overview", called, where),
-        humans=using.human_figures("Overview", store.reviews(behind), where),
+        humans=using.human_figures("Overview", first.total, where),
         prices=table,
         costs=by_model,
         cost=using.cost_figure("Overview", total, table, using.calls_where(where)),
         by_day=store.calls_by_day(where, zone),
-        bins=bins,
-        calibration=using.calibration(bins, where),
-        decisions=store.decisions_by_day(behind, zone),
+        bins=first.bins,
+        calibration=using.calibration(first.bins, where),
+        decisions=first.days,
+        first=first,
     )
 
 
-def usage_groups(where: Filter, by: str, table: PriceTable | None) -> list[tuple[str, list[Figure]]]:
+def usage_groups(
+    where: Filter, by: str, table: PriceTable | None, first: FirstDecisions
+) -> list[tuple[str, list[Figure]]]:
     """The table of the page on AI usage: figures of each group, by name."""
-    store, behind = deps.analytics(), using.reviews_where(where)
+    store = deps.analytics()
     costs = using.costs(store.tokens(where, by), table)
-    reviewed = {each.group: each for each in _reviewed_by(behind, by)}
+    reviewed = {each.group: each for each in first.by.get(by, [])}
     lines = []
     for called in store.calls_by(where, by):
         inside, section = using.of_group(where, by, called.group), f"By {by}"
@@ -154,12 +165,6 @@ def usage_groups(where: Filter, by: str, table: PriceTable | None) -> list[tuple
         ]
         lines.append((called.group, figures))
     return lines
-
-
-def _reviewed_by(behind: Filter, by: str) -> list[Reviewed]:
-    """First decisions by a group of the AI calls that they are about."""
-    store = deps.analytics()
-    return store.reviews_by_ai_service(behind) if by == "service" else store.reviews_by(behind, by)
 
 
 def usage_figures(where: Filter, zone: str) -> list[Figure]:
@@ -182,7 +187,7 @@ def usage_figures(where: Filter, zone: str) -> list[Figure]:
             )
         )
     for by in using.GROUPS.values():
-        figures += [each for _, line in usage_groups(where, by, table) for each in line]
+        figures += [each for _, line in usage_groups(where, by, table, found.first) for each in line]
     return figures
 
 

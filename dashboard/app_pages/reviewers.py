@@ -35,8 +35,8 @@ def _reviews(where: Filter, floor: int, wpm: int, zone_name: str) -> gather.Revi
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner=False)
-def _groups_of(where: Filter, by: str) -> list[tuple[str, list[Figure]]]:
-    return gather.review_groups(where, by)
+def _groups_of(where: Filter, by: str, _found: gather.Reviews) -> list[tuple[str, list[Figure]]]:
+    return gather.review_groups(where, by, _found.first)  # what belongs to the filter is no part of the cache's key
 
 
 def _rule() -> None:
@@ -143,7 +143,7 @@ def _zone_words() -> str:
     return "UTC" if zone == "UTC" else f"{zone.rsplit('/', maxsplit=1)[-1].replace('_', ' ')} time"
 
 
-def _groups(where: Filter) -> None:
+def _groups(where: Filter, found: gather.Reviews) -> None:
     frame.section("Compare", "In alphabetical order. Groups differ in what they are given, so this ranks nobody.")
     chosen = st.segmented_control(
         "Compare by",
@@ -154,7 +154,7 @@ def _groups(where: Filter) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    lines = _groups_of(where, reviewing.GROUPS[chosen or "Kind of task"])
+    lines = _groups_of(where, reviewing.GROUPS[chosen or "Kind of task"], found)
     if not lines:
         st.html('<p class="sub">Nothing to compare.</p>')
         return
@@ -295,7 +295,7 @@ def _page() -> None:
     _head(found.head)
     _times(found)
     _decisions(where, found)
-    _groups(where)
+    _groups(where, found)
     _agreement(found)
     _escalations(where, found)
     _quick(found, floor, wpm)

@@ -37,8 +37,11 @@ def _usage(where: Filter, zone_name: str, prices: PriceTable | None) -> gather.U
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner=False)
-def _groups_of(where: Filter, by: str, prices: PriceTable | None) -> list[tuple[str, list[Figure]]]:
-    return gather.usage_groups(where, by, prices)
+def _groups_of(
+    where: Filter, by: str, prices: PriceTable | None, _found: gather.Usage
+) -> list[tuple[str, list[Figure]]]:
+    # What belongs to the filter is no part of the cache's key.
+    return gather.usage_groups(where, by, prices, _found.first)
 
 
 def _prices() -> PriceTable | None:
@@ -93,7 +96,7 @@ def _days(found: gather.Usage) -> None:
     plots.stacked_days(pieces, ["Answered", "Failed"], ["ai", "problem"], "calls", f"AI calls by {unit}")
 
 
-def _groups(where: Filter) -> None:
+def _groups(where: Filter, found: gather.Usage) -> None:
     frame.section(
         "Compare",
         "In alphabetical order. Edited and rejected are shares of the first decisions on the drafts; a task that two "
@@ -108,7 +111,7 @@ def _groups(where: Filter) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    lines = _groups_of(where, using.GROUPS[chosen or "AI model"], gather.prices_or_none())
+    lines = _groups_of(where, using.GROUPS[chosen or "AI model"], gather.prices_or_none(), found)
     show.table(
         [
             chosen or "", "Calls", "Errors", "Latency, median", "90th percentile", "Tokens in", "Tokens out", "Cost",
@@ -157,7 +160,7 @@ def _drift(found: gather.Usage) -> None:
         plots.trend(sure, "ai", "drift_confidence", "Mean stated confidence by week", form=".0%", title="Confidence")
 
 
-def _compare(where: Filter) -> None:
+def _compare(where: Filter, found: gather.Usage) -> None:
     frame.section("Before and after", "Two versions of a prompt, or two models, side by side with what people did.")
     left, middle, right = st.columns([1, 1, 1])
     with left:
@@ -185,7 +188,7 @@ def _compare(where: Filter) -> None:
         one = st.selectbox("Before", names, key="before", bind="query-params")
     with right:
         two = st.selectbox("After", names, key="after", bind="query-params")
-    figures = dict(_groups_of(where, by, gather.prices_or_none()))
+    figures = dict(_groups_of(where, by, gather.prices_or_none(), found))
     before, after = figures[words[one or names[0]]], figures[words[two or names[-1]]]
     show.table(
         ["", "Before", "After", "Change"],
@@ -247,13 +250,13 @@ def _page() -> None:
     )
     _head(found)
     _days(found)
-    _groups(where)
+    _groups(where, found)
     left, right = st.columns(2, gap="large")
     with left:
         _calibration(found)
     with right:
         _drift(found)
-    _compare(where)
+    _compare(where, found)
     _cost_help(found.prices)
     st.html(
         f'<p class="foot">A rate or percentile needs at least {MIN_N}. Each number links to its events. A '

@@ -63,8 +63,8 @@ e.confidence >= {confidence_from:Float64}
 -- name: confidence_to
 e.confidence <= {confidence_to:Float64}
 
--- name: sizes (of each ledger named, the entries below its size: a frozen view)
-arrayExists(ledger -> ledger.1 = e.origin AND e.seq < ledger.2, {sizes:Array(Tuple(String, UInt64))})
+-- name: sizes (a frozen view: the entries of one ledger below a size; joined with OR for several ledgers)
+(e.origin = {origin:String} AND e.seq < {size:UInt64})
 
 -- name: task_kind
 e.task_kind IN {task_kind:Array(String)}
