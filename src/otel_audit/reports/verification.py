@@ -14,7 +14,7 @@ from otel_audit.ledger.encoding import HASH_SIZE, genesis_hash, leaf_hash, origi
 from otel_audit.ledger.erasure import Erasures, read_erasures
 from otel_audit.ledger.examine import Row, examine, name_suspects
 from otel_audit.ledger.findings import STATUS_CODES, Code, Findings
-from otel_audit.ledger.keys import follow_rotations
+from otel_audit.ledger.keys import Rotation, follow_rotations
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.quorum import check_quorum
 from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH
@@ -251,7 +251,8 @@ def _read_digests(
     def keys_of(origin: str) -> list[VerifierKey]:
         if origin not in known:  # what is wrong with a rotation is told where the ledger itself is verified
             anchored = [each for each in anchors.checkpoints if each.origin == origin] if anchors else []
-            known[origin] = follow_rotations(trust, reader.rotations(origin), anchored, Findings(origin)).keys
+            rotations = [Rotation(*each) for each in reader.statements(origin, EventType.KEY_ROTATION)]
+            known[origin] = follow_rotations(trust, rotations, anchored, Findings(origin)).keys
         return known[origin]
 
     return check_digests(anchors.digests if anchors else (), keys_of)
