@@ -194,7 +194,8 @@ def test_false_timestamps_in_a_bundle_are_named(stamped, tmp_path, trust):
     note, record = token.replace(".tsr", ".note"), token.replace(".tsr", ".json")
 
     def report(**changed):
-        files = dict(stamped) | {{"token": token, "note": note, "record": record}[name]: raw for name, raw in changed.items()}
+        names = {"token": token, "note": note, "record": record}
+        files = dict(stamped) | {names[name]: raw for name, raw in changed.items()}
         path = packed(tmp_path / "false.zip", sealed_again(files))
         both = [verify_bundle(path, trust), alone(path, trust)]
         return {each.code for each in both[0].findings}, {
