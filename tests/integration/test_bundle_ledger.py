@@ -191,10 +191,11 @@ def test_a_timestamp_goes_along_and_is_checked(stamped, tmp_path, trust, tsa):
 def test_false_timestamps_in_a_bundle_are_named(stamped, tmp_path, trust):
     """One over another note, one whose signature was altered, one of an authority that is not trusted, no timestamp."""
     (token,) = (name for name in stamped if name.endswith(".tsr"))
-    note = token.replace(".tsr", ".note")
+    note, record = token.replace(".tsr", ".note"), token.replace(".tsr", ".json")
 
     def report(**changed):
-        files = dict(stamped) | {{"token": token, "note": note}[name]: raw for name, raw in changed.items()}
+        names = {"token": token, "note": note, "record": record}
+        files = dict(stamped) | {names[name]: raw for name, raw in changed.items()}
         path = packed(tmp_path / "false.zip", sealed_again(files))
         both = [verify_bundle(path, trust), alone(path, trust)]
         return {each.code for each in both[0].findings}, {
@@ -202,6 +203,10 @@ def test_false_timestamps_in_a_bundle_are_named(stamped, tmp_path, trust):
         }
 
     for found in report(note=stamped["checkpoints/0.note"]):
+        assert Code.IMPRINT_MISMATCH in found
+    other_note = stamped["checkpoints/0.note"]
+    moved = json.dumps(json.loads(stamped[record]) | {"note": other_note.decode(), "consistency": []}).encode()
+    for found in report(note=other_note, record=moved):
         assert Code.IMPRINT_MISMATCH in found
     for found in report(token=b"junk"):
         assert Code.TSA_INVALID in found
