@@ -73,8 +73,6 @@ MEANINGS: Final[Mapping[str, str]] = {
     "TSA_INVALID": "A timestamp does not hold.",
     "WRONG_TSA": "A timestamp is from an authority that is not trusted.",
     "IMPRINT_MISMATCH": "A timestamp belongs to something else.",
-    "OTS_PENDING": "A timestamp in the Bitcoin block chain is not complete yet. This is normal for some hours.",
-    "OTS_INVALID": "A timestamp in the Bitcoin block chain does not hold.",
     "ERASED": "A text was erased on request. The signed record of that is in the ledger.",
     "EXPIRED": "Entries were removed because their retention had ended. The signed record of that is in the ledger.",
     "UNANCHORED_TAIL": "The newest entries are not covered by an anchor yet. This is normal for some seconds.",
