@@ -192,7 +192,7 @@ print(audit.error_counts())
         done = run(source, OTEL_AUDIT_ENDPOINT=collector.endpoint)
         assert done.returncode == 0, done.stderr
         (span,) = collector.spans
-    assert done.stdout.strip() == "{'configure': 5}"  # what is said of spools is read for both: events and audit records
+    assert done.stdout.strip() == "{'configure': 5}"  # settings of spools are read for both of them
     for name in ("OTEL_AUDIT_SPOOL_MAX_MIB", "OTEL_AUDIT_ON_FULL", "OTEL_AUDIT_CAPTURE_POLICY"):
         assert name in done.stderr
     assert "jane" not in str(span)
