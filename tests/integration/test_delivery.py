@@ -291,6 +291,18 @@ def test_the_end_of_a_process_does_not_wait_for_a_receiver_that_is_away(deliver:
         assert len(collector.wait_for(lambda spans: len(spans) == 5)) == 5
 
 
+def test_the_end_of_a_process_delivers_to_a_receiver_that_has_just_come(deliver: Make) -> None:
+    """Tries that failed before are no reason to take a receiver for away that is there now."""
+    port = free_port()
+    delivery = deliver(f"http://127.0.0.1:{port}")
+    for item in items(5):
+        delivery.put(item)
+    assert not delivery.flush(2)  # long enough for gRPC to begin a back-off of its own
+    with Collector(port) as collector:
+        delivery.close(60)
+        assert names(collector) == [f"s{n}" for n in range(5)]
+
+
 def test_delivery_goes_on_after_it_was_closed(deliver: Make) -> None:
     """A provider that is shut down early does not end delivery for another one."""
     with Collector() as collector:

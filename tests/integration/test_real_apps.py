@@ -58,7 +58,9 @@ def trail(tmp_path_factory: pytest.TempPathFactory, sites: Path) -> Iterator[dic
         apps = []
         for service, (script, instrumentations, sampler) in SCRIPTS.items():
             site = make_environment(sites, *instrumentations)
-            env = environment(service, f"http://127.0.0.1:{port}", site, PROVIDER=provider.base_url, **sampler)
+            # They all end at once, on a machine with other work: the default of 5 seconds may not do.
+            patient = {**sampler, "OTEL_AUDIT_EXIT_SECONDS": "60"}
+            env = environment(service, f"http://127.0.0.1:{port}", site, PROVIDER=provider.base_url, **patient)
             apps.append(stack.enter_context(App.script(script, env)))
         for app in apps:
             app.wait_for("called")

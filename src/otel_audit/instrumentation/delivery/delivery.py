@@ -249,6 +249,9 @@ class Delivery:
                     break
                 self._hurry.wait(_LOOK_SECONDS)
                 self._hurry.clear()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._transport is not None:
             self._transport.close()
             self._transport = None
@@ -314,6 +317,7 @@ class Delivery:
         delay = _FIRST_DELAY_SECONDS
         while True:
             started = time.perf_counter()
+            is_last = self._closing
             try:
                 with self._in_request:
                     if self._transport is None:
@@ -324,7 +328,9 @@ class Delivery:
                 return self._divide(items, str(exc))
             except Unavailable as exc:
                 note("export", f"{exc}; records wait in {self._spool.folder}")
-                if self._closing:
+                # The next try is a real one: gRPC's own back-off would answer it without asking the receiver.
+                self._disconnect()
+                if is_last:
                     return False
                 self._spool.sync()
                 self._record_losses()

@@ -105,7 +105,12 @@ class GrpcTransport(Transport):
 
     def __init__(self, destination: Destination) -> None:
         parts = urlsplit(destination.endpoint)
-        options = [("grpc.max_send_message_length", -1), ("grpc.enable_retries", 0)]
+        # Channels to one target share their connection, and its back-off, unless told not to.
+        options = [
+            ("grpc.max_send_message_length", -1),
+            ("grpc.enable_retries", 0),
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
         target = parts.netloc.rpartition("@")[2]
         if parts.scheme == "https":
             credentials = grpc.ssl_channel_credentials(_roots(destination))
