@@ -7,6 +7,7 @@ shared one closed first; it is opened again for the next test that wants it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +22,19 @@ _EMPTIED = ("audit_entries", "audit_content", "audit_sealed", "audit_tiles", "au
 
 
 @pytest.fixture(autouse=True)
-def spool_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The spool of this test, and of the processes it starts: never the user's own."""
+def spool_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The spool of this test, and of the processes it starts: never the user's own.
+
+    What a test leaves behind is not delivered while the next ones run: its failures would be counted in theirs.
+    """
     folder = tmp_path_factory.mktemp("spool")
     monkeypatch.setenv("OTEL_AUDIT_SPOOL_DIR", str(folder))
-    return folder
+    yield folder
+    if setup := sys.modules.get("otel_audit.instrumentation.sdk.setup"):
+        for pipeline in [*setup._pipelines.values(), *setup.audit_pipelines()]:
+            pipeline.shutdown()
+    if faults := sys.modules.get("otel_audit.instrumentation._faults"):
+        faults._counts.clear()  # of the last try, too
 
 
 class SharedEngine:
