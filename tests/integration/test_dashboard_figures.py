@@ -264,6 +264,8 @@ def test_figures_are_exported_and_recorded(store, recorded):
     assert client.get(url.replace("zone=UTC", "zone=../x")).status_code == 400
     assert client.get(url.replace("usage.csv", "nothing.csv")).status_code == 404
     assert client.get(url + "&figure=nothing").status_code == 400
+    assert client.head(url).status_code == 200
+    assert not recorded  # a HEAD takes nothing out
     answer = client.get(url)
     rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
     assert answer.headers["x-row-count"] == str(len(rows)) == str(len(gather.usage_figures(where, "UTC")))
