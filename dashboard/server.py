@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import ipaddress
 import re
 import sys
 from collections.abc import Sequence
@@ -102,12 +103,27 @@ def build_app(hosts: Sequence[str] = (_LOOPBACK, "localhost")) -> st.App:
     return st.App(HERE / "app.py", routes=routes, middleware=middleware)
 
 
+def refusal(host: str, *, without_sign_in: bool) -> str:
+    """Why the dashboard does not listen on this address; empty when it does: whoever reaches it sees everything."""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # another name, which may be any machine's
+        loopback = False
+    if loopback or without_sign_in:
+        return ""
+    return (
+        f"the dashboard has no sign-in, and --host {host} shows it to more than this machine. "
+        "Listen on 127.0.0.1, or say --without-sign-in when a proxy with sign-in stands before it"
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the dashboard until it is told to stop."""
     parser = argparse.ArgumentParser(prog="otel-audit dashboard", description=__doc__)
     parser.add_argument("--data", type=Path, help="data folder")
     parser.add_argument("--url", help="ClickHouse server: http(s)://user:password@host:port/database")
     parser.add_argument("--host", default=_LOOPBACK, help="address to listen on (default: this machine only)")
+    parser.add_argument("--without-sign-in", action="store_true", help="listen beyond this machine all the same")
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--otlp-endpoint", help="receiver that access is recorded at (default: the data folder's)")
     parser.add_argument("--anchor-dir", type=Path, help="folder with the anchored checkpoints")
@@ -120,6 +136,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     if (given.data is None) == (given.url is None):
         parser.error("give either --data DIR or --url URL")
+    if refused := refusal(given.host, without_sign_in=given.without_sign_in):
+        parser.error(refused)
     deps.configure(
         deps.Settings(
             data=given.data,
