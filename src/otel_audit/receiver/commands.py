@@ -173,6 +173,12 @@ def serve(**settings: Any) -> None:
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="OTEL_AUDIT_DATA", help="Data folder.")
 @click.option("--url", envvar="OTEL_AUDIT_URL", help="ClickHouse server, http(s)://user:password@host:port/database.")
 @click.option("--host", default=_LOOPBACK, show_default=True, envvar="OTEL_AUDIT_DASHBOARD_HOST", help="Address.")
+@click.option(
+    "--without-sign-in",
+    is_flag=True,
+    envvar="OTEL_AUDIT_WITHOUT_SIGN_IN",
+    help="Serve other machines too, though it has no sign-in: for a proxy that has one.",
+)
 @_dashboard_port
 @click.option("--otlp-endpoint", envvar="OTEL_AUDIT_OTLP_ENDPOINT", help="Receiver that accesses are recorded at.")
 @click.option(
@@ -181,11 +187,13 @@ def serve(**settings: Any) -> None:
     envvar="OTEL_AUDIT_ANCHOR_DIR",
     help="Folder with the anchored checkpoints.",
 )
-def dashboard(*, host: str, dashboard_port: int, **places: Any) -> None:
+def dashboard(*, host: str, without_sign_in: bool, dashboard_port: int, **places: Any) -> None:
     """Run the dashboard alone, beside a running receiver or on a ClickHouse server."""
     if not (places["data"] or places["url"]):
         raise click.UsageError("give --data DIR (a data folder) or --url URL (a ClickHouse server)")
     arguments = ["--host", host, "--port", str(dashboard_port)]
+    if without_sign_in:
+        arguments.append("--without-sign-in")
     for name, value in places.items():
         if value:
             arguments += [f"--{name.replace('_', '-')}", str(value)]

@@ -1,0 +1,197 @@
+"""What can be taken out of the dashboard, all in one shape: parse, refuse, make, record, send.
+
+A new download is one ``Download`` more in ``DOWNLOADS``; what is asked of each of them is asked in ``_answer`` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import deps
+import gather
+import links
+import measures
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from otel_audit.errors import AuditError, ConfigError, MalformedInput
+from otel_audit.model import Filter
+from otel_audit.reports.export import Format, chunks
+
+_MEDIA_TYPES: Final = {
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.JSONL: "application/x-ndjson",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+_PIECE_BYTES: Final = 1 << 18
+_MAX_WHY: Final = 2000  # characters of a stated purpose
+_MAX_HEADER: Final = 4000  # characters of the filter in a header; the file itself has all of it
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for: a filter, why, and what is this download's own in the path and the query."""
+
+    where: Filter
+    why: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What goes out, and as what it is recorded. ``body`` is read once, after the record."""
+
+    body: bytes | Iterable[bytes]
+    rows: int
+    target_type: str
+    target: str
+    filename: str
+    media_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One kind of download: where it is, and how it is made.
+
+    ``make`` runs in a thread and raises MalformedInput (400), ConfigError (``config_status``) or AuditError (503)
+    before anything is sent. ``names`` are the parameters of the path with the values they may have; ``own`` are the
+    parameters of the query that are not of the filter.
+    """
+
+    path: str
+    make: Callable[[Asked], Sending]
+    names: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
+    config_status: int = 400
+
+    def route(self) -> Route:
+        """The route that answers with this download."""
+
+        async def endpoint(request: Request) -> Response:
+            return await _answer(self, request)
+
+        return Route(self.path, endpoint, methods=["GET"])
+
+
+async def _answer(download: Download, request: Request) -> Response:
+    if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        return PlainTextResponse("Exports start on the dashboard's own pages.", 403)
+    for name, possible in download.names.items():
+        if request.path_params[name] not in set(possible):
+            return PlainTextResponse(f"Possible here: {', '.join(possible)}.", 404)
+    why = request.query_params.get("why", "").strip()
+    if not why or len(why) > _MAX_WHY:
+        return PlainTextResponse(f"Say why you are exporting, in at most {_MAX_WHY} characters (why=...).", 400)
+    try:
+        where = links.parse_filter(request.query_params.multi_items(), ignored=("rows", "why", *download.own))
+        asked = Asked(where, why, request.path_params, request.query_params)
+        sending = await run_in_threadpool(download.make, asked)
+    except MalformedInput as exc:
+        return PlainTextResponse(str(exc), 400)
+    except ConfigError as exc:
+        return PlainTextResponse(str(exc), download.config_status)
+    except AuditError as exc:
+        return PlainTextResponse(f"The store is not reachable, your data is safe. {exc}", 503)
+    if request.method == "GET":  # a HEAD takes nothing out
+        await run_in_threadpool(_record, asked, sending)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{sending.filename}"',
+        "Cache-Control": "no-store",
+        "X-Row-Count": str(sending.rows),
+        **sending.headers,
+    }
+    if isinstance(sending.body, bytes):
+        return Response(sending.body, media_type=sending.media_type, headers=headers)
+    return StreamingResponse(sending.body, media_type=sending.media_type, headers=headers)
+
+
+def _record(asked: Asked, sending: Sending) -> None:
+    deps.record(
+        "EXPORT",
+        sending.target,
+        sending.target_type,
+        task_id=asked.where.task_id,
+        filter_text=_said(asked.where),
+        purpose=asked.why,
+        row_count=sending.rows,
+        always=True,
+    )
+
+
+def _said(where: Filter) -> str:
+    return "; ".join(f"{name}={value}" for name, value in links.filter_query(where)) or "everything"
+
+
+def _events(asked: Asked) -> Sending:
+    """Count the rows and read the first piece, so that a store that is down is told before anything is sent."""
+    file_format, where = Format(asked.path["file_format"]), asked.where
+    reader = deps.reader()
+    rows = reader.count(where).events
+    pieces = chunks(file_format, reader.stream(where), bom=True)
+    first = next(pieces, b"")
+
+    def body() -> Iterator[bytes]:
+        yield first
+        yield from pieces
+
+    return Sending(
+        body(),
+        rows,
+        target_type="task" if where.task_id else "events",
+        target=where.task_id or f"events.{file_format}",
+        filename=f"audit-events.{file_format}",
+        media_type=_MEDIA_TYPES[file_format],
+    )
+
+
+def _figures(asked: Asked) -> Sending:
+    """Make the figures of a page again from the filter."""
+    page = asked.path["page"]
+    try:
+        zone = ZoneInfo(asked.query.get("zone", "UTC")).key
+    except (ValueError, OSError, KeyError) as exc:
+        raise MalformedInput(f"This can not be exported: {exc}") from exc
+    figures, said = gather.FIGURES[page](asked.where, zone), _said(asked.where)
+    return Sending(
+        measures.as_csv(figures, asked.where, said),
+        len(figures),
+        target_type="figures",
+        target=f"{page}.csv",
+        filename=f"audit-{page}.csv",
+        media_type=_MEDIA_TYPES[Format.CSV],
+        headers={"X-Filter": said.encode("ascii", "backslashreplace").decode()[:_MAX_HEADER]},
+    )
+
+
+def _evidence(asked: Asked) -> Sending:
+    """Make the evidence bundle of the filter."""
+    file, made = deps.bundle(asked.where, asked.why)
+
+    def body() -> Iterator[bytes]:
+        with file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+
+    return Sending(
+        body(),
+        made.entries,
+        target_type="bundle",
+        target=asked.where.task_id or "evidence.zip",
+        filename="evidence.zip",
+        media_type="application/zip",
+    )
+
+
+DOWNLOADS: Final = (
+    Download("/export/events.{file_format}", _events, names={"file_format": tuple(Format)}),
+    Download("/export/figures/{page}.csv", _figures, names={"page": tuple(gather.FIGURES)}, own=("zone",)),
+    # ConfigError: nothing of it is under a checkpoint yet.
+    Download("/export/evidence.zip", _evidence, config_status=409),
+)
