@@ -1,6 +1,7 @@
 """The SQL of the store, loaded from ``store/sql/*.sql``: no module carries SQL of its own.
 
-Values never enter the text: statements name server-side parameters, ``{task_id:String}``.
+Values never enter the text: statements name server-side parameters, ``{task_id:String}``. What several statements
+share is in a file of its own, which a line ``-- include: <name>.sql`` of theirs stands for.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ from typing import Final
 from otel_audit.errors import ConfigError
 
 _BLOCK_HEADER: Final = re.compile(r"^-- name: *(\w+)[^\n]*$", re.MULTILINE)
+_INCLUDE: Final = re.compile(r"^ *-- include: *(\w+)\.sql *$", re.MULTILINE)
 
 
 @cache
 def sql(name: str) -> str:
-    """The text of ``store/sql/<name>.sql``. Raises ConfigError when the installation lacks the file.
+    """The text of ``store/sql/<name>.sql`` with what it includes. Raises ConfigError when a file is missing.
 
     >>> "audit_entries" in sql("reader_totals")
     True
     """
     try:
-        return files("otel_audit.store").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8").strip()
+        text = files("otel_audit.store").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8").strip()
     except OSError as exc:
         raise ConfigError(f"sql/{name}.sql is missing from this installation of otel-audit: install it again") from exc
+    return _INCLUDE.sub(lambda line: sql(line[1]), text)
 
 
 @cache
