@@ -35,6 +35,7 @@ import sys
 import zipfile
 from bisect import bisect_right
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 try:
     from cryptography.exceptions import InvalidSignature
@@ -75,6 +76,7 @@ status_message error_type body filter parent_span_id service_version retention_c
 capture_policy producer duplicate_of remarks prev_hash
 """.split()
 TYPES = dict(column.split(":") for column in COLUMNS.split())
+CELLS = [(name, TYPES.get(name, "hash" if name == "hash" else "text")) for name in CSV_COLUMNS]
 FORMULA = re.compile("[\\s\ufeff\u200b\0]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]|[\t\r\n]")
 LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 NANOS = 10**9
@@ -93,54 +95,97 @@ class Broken(Exception):
 # --- Entries: RowBinary, as the section "Entries" of the ledger's format says ---
 
 
+def read_number(data, at):
+    """Return the number of variable length at ``at``, and where it ends; so do all the readers."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value, at, shift = value | (byte & 0x7F) << shift, at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+
+
+def read_text(data, at):
+    """Read a text behind its length."""
+    size = data[at]
+    size, at = (size, at + 1) if size < 0x80 else read_number(data, at)
+    return data[at : at + size].decode("utf-8"), at + size
+
+
+def read_hash(data, at):
+    """Read 32 bytes, as hex digits."""
+    return data[at : at + 32].hex(), at + 32
+
+
+def fixed(form, convert=None):
+    """Make the reader of a value of fixed size."""
+    unpack, size = struct.Struct(form).unpack_from, struct.calcsize(form)
+    if convert:
+        return lambda data, at: (convert(unpack(data, at)[0]), at + size)
+    return lambda data, at: (unpack(data, at)[0], at + size)
+
+
+def optional(read):
+    """Make the reader of a value that may be missing."""
+    return lambda data, at: (None, at + 1) if data[at] == 1 else read(data, at + 1)
+
+
+def read_strings(data, at):
+    """Read a list of texts."""
+    count, at = read_number(data, at)
+    values = []
+    for _ in range(count):
+        value, at = read_text(data, at)
+        values.append(value)
+    return values, at
+
+
+def pairs(read):
+    """Make the reader of a map from texts to what ``read`` reads."""
+
+    def read_map(data, at):
+        count, at = read_number(data, at)
+        values = {}
+        for _ in range(count):
+            key, at = read_text(data, at)
+            values[key], at = read(data, at)
+        return values, at
+
+    return read_map
+
+
+READERS = {
+    "string": read_text,
+    "uint16": fixed("<H"),
+    "uint64": fixed("<Q"),
+    "time": fixed("<q"),
+    "bool": fixed("<B", lambda byte: byte == 1),
+    "hash": read_hash,
+    "float?": optional(fixed("<d")),
+    "uint64?": optional(fixed("<Q")),
+    "strings": read_strings,
+    "map": pairs(read_text),
+    "hashes": pairs(read_hash),
+}
+COLUMN_READERS = [(name, READERS[kind]) for name, kind in TYPES.items()]
+
+
 def decode(data):
     """Read an entry's encoding: its columns by name."""
     at, row = 0, {}
-
-    def take(count):
-        nonlocal at
-        at += count
-        if at > len(data):
-            raise Broken("NON_CANONICAL", "the encoding ends within a column")
-        return data[at - count : at]
-
-    def number():
-        value = shift = 0
-        while True:
-            byte = take(1)[0]
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    def text():
-        return take(number()).decode("utf-8")
-
-    def optional(form):
-        return None if take(1) == b"\x01" else struct.unpack(form, take(8))[0]
-
-    readers = {
-        "string": text,
-        "uint16": lambda: struct.unpack("<H", take(2))[0],
-        "uint64": lambda: struct.unpack("<Q", take(8))[0],
-        "time": lambda: struct.unpack("<q", take(8))[0],
-        "bool": lambda: take(1) == b"\x01",
-        "hash": lambda: take(32).hex(),
-        "float?": lambda: optional("<d"),
-        "uint64?": lambda: optional("<Q"),
-        "strings": lambda: [text() for _ in range(number())],
-        "map": lambda: {text(): text() for _ in range(number())},
-        "hashes": lambda: {text(): take(32).hex() for _ in range(number())},
-    }
+    version = int.from_bytes(data[:2], "little")
+    if version != 1:
+        raise Broken("NON_CANONICAL", "schema version %d is not known here" % version)
     try:
-        for name, kind in TYPES.items():
-            row[name] = readers[kind]()
-            if row["schema_version"] != 1:
-                raise Broken("NON_CANONICAL", "schema version %d is not known here" % row["schema_version"])
+        for name, read in COLUMN_READERS:
+            row[name], at = read(data, at)
     except UnicodeDecodeError:
         raise Broken("NON_CANONICAL", "a text of the encoding is not UTF-8") from None
+    except (IndexError, struct.error):
+        at = len(data) + 1
     if at != len(data):
-        raise Broken("NON_CANONICAL", "the encoding has bytes after its last column")
+        where = "ends within a column" if at > len(data) else "has bytes after its last column"
+        raise Broken("NON_CANONICAL", "the encoding %s" % where)
     row["hash"] = hashlib.sha256(b"\x00" + data).hexdigest()
     return row
 
@@ -161,11 +206,16 @@ def frames(file):
 # --- Tables: what a cell of the CSV, and a line of the JSON Lines, must be ---
 
 
+@lru_cache(1024)
+def minute_text(minute):
+    """Write a minute, counted from 1970: entries that follow each other share it."""
+    return (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(minutes=minute)).isoformat()[:16]
+
+
 def iso(nanos):
     """ISO 8601 in UTC with nanoseconds."""
-    minute, rest = divmod(nanos, 60 * 10**9)
-    start = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(minutes=minute)
-    return "%s:%02d.%09dZ" % (start.isoformat()[:16], rest // 10**9, rest % 10**9)
+    minute, rest = divmod(nanos, 60 * NANOS)
+    return "%s:%02d.%09dZ" % (minute_text(minute), rest // NANOS, rest % NANOS)
 
 
 def number_text(value):
@@ -175,18 +225,19 @@ def number_text(value):
     )
 
 
-def cell(name, row, texts):
+def cell(name, kind, row, texts):
     """Return a cell's value, before quotes: what a CSV reader gives back."""
-    kind = TYPES.get(name, "hash" if name == "hash" else "text")
     value = texts.get(name, "") if kind == "text" else row[name]
-    if kind in ("time", "bool", "hash", "uint16", "uint64", "uint64?", "float?"):
-        if value is None:
-            return ""
-        if kind == "time":
-            return iso(value)
-        if kind == "bool":
-            return "true" if value else "false"
-        return number_text(value) if kind == "float?" else str(value)
+    if value is None or value == "":
+        return ""
+    if kind == "time":
+        return iso(value)
+    if kind == "bool":
+        return "true" if value else "false"
+    if kind == "float?":
+        return number_text(value)
+    if kind in ("hash", "uint16", "uint64", "uint64?"):
+        return str(value)
     if kind == "strings":
         value = "; ".join(value)
     elif kind == "map":
@@ -196,12 +247,11 @@ def cell(name, row, texts):
 
 def csv_line(row, texts):
     """Return the CSV record of an entry: every text that is not empty is in quotes."""
-    quoted = ("string", "strings", "map", "text")
     cells = []
-    for name in CSV_COLUMNS:
-        value = cell(name, row, texts)
-        is_text = TYPES.get(name, "hash" if name == "hash" else "text") in quoted
-        cells.append('"%s"' % value.replace('"', '""') if value and is_text else value)
+    for name, kind in CELLS:
+        value = cell(name, kind, row, texts)
+        is_text = value and kind in ("string", "strings", "map", "text")
+        cells.append('"%s"' % value.replace('"', '""') if is_text else value)
     return (",".join(cells) + "\r\n").encode()
 
 
@@ -274,6 +324,7 @@ def is_consistent(size1, root1, size2, root2, hashes):
     return last == 0 and (old, new) == (root1, root2)
 
 
+@lru_cache(4096)  # neighbours share most of their proofs
 def unbase64(text):
     """Decode base64 that is written in its one form."""
     try:
@@ -791,7 +842,7 @@ class Verification:
         expected, texts = {}, Texts(self, name, silent=True)
         for row in self.decoded(name):
             found = texts.of(row)
-            line = json_object(row, found) if kind == "jsonl" else {key: cell(key, row, found) for key in CSV_COLUMNS}
+            line = json_object(row, found) if kind == "jsonl" else {key: cell(key, of, row, found) for key, of in CELLS}
             expected[row["origin"], row["seq"]] = line
         file = "%s.%s" % (name, kind)
         with self.open(file) as raw, io.TextIOWrapper(raw, "utf-8-sig", "replace", newline="") as lines:
