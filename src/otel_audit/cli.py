@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "bundle": "otel_audit.bundle_command",
     "verify": "otel_audit.reports.verify_command",
     "receipt": "otel_audit.reports.receipt_command",
+    "review-logs": "otel_audit.reports.log_review_command",
     "checkpoint": "otel_audit.receiver.ledger_commands",
     "erase": "otel_audit.erase_command",
     "witness": "otel_audit.receiver.witness_command",
@@ -65,7 +66,7 @@ class _Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

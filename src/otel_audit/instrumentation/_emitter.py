@@ -74,7 +74,7 @@ class Emitter:
     ) -> trace.Span:
         """Start the span of an event at ``at``, named after its type or ``name``. The caller ends it."""
         found = {**context_attributes(ctx), **attributes, AUDIT_EVENT_TYPE: event_type.value}
-        if AUDIT_TASK_ID not in found and event_type is not EventType.ACCESS:
+        if AUDIT_TASK_ID not in found and event_type not in {EventType.ACCESS, EventType.LOG_REVIEW}:
             note(event_type, "recorded without a task id, because none was given")
         tracer = trace.get_tracer(TRACER_NAME, package_version(), tracer_provider=self._provider)
         span = tracer.start_span(name or event_type.value, ctx, attributes=found, links=links, start_time=at)

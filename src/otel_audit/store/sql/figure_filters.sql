@@ -80,3 +80,16 @@
     GROUP BY task_id
     HAVING argMax(ifNull(confidence, -1), event_time) >= 0
 ))
+
+-- name: large_exports (exports and bundles of the trail with ten thousand rows or more)
+(e.event_type = 'access' AND e.attributes['audit.action'] IN ('EXPORT', 'BUNDLE')
+ AND toInt64OrZero(e.attributes_json['audit.row_count']) >= 10000)
+
+-- name: off_hours (accesses to the trail on Saturday, on Sunday, or not between 07:00 and 19:00, in UTC)
+(e.event_type = 'access' AND (toDayOfWeek(e.event_time, 0, 'UTC') > 5 OR toHour(e.event_time, 'UTC') NOT BETWEEN 7 AND 18))
+
+-- name: failed_accesses (accesses to the trail that were denied or went wrong)
+(e.event_type = 'access' AND e.attributes['audit.outcome'] NOT IN ('', 'success'))
+
+-- name: id_conflicts (entries under an id that another record has already)
+arrayExists(remark -> remark = 'id_conflict' OR startsWith(remark, 'id_conflict:'), e.remarks)
