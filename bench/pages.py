@@ -6,13 +6,15 @@ Runs the real pages over a data folder (bench/load_million.py makes one; without
 removed), over its whole history, with Streamlit's caches emptied before each run. Prints medians of all runs after a
 first one that warms the engine. Rows and bytes are what the engine says it read for the same statement in format
 JSON. ``--browser`` adds the time in chromium from the request until the page says that it is ready, on a dashboard of
-its own; ``--figures`` adds the export of every figure of the two pages that have one.
+its own; ``--figures`` adds the export of every figure of the two pages that have one. Ends with 1 when the median of
+a page is above the limit.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import logging
 import socket
@@ -109,7 +111,8 @@ def shown(timed: Timed, page: str, query: Mapping[str, str]) -> float:
     return time.perf_counter() - before
 
 
-def measure(timed: Timed, run: Callable[[], float], runs: int, name: str, *, detail: bool) -> None:
+def measure(timed: Timed, run: Callable[[], float], runs: int, name: str, *, detail: bool) -> float:
+    """Print what ``run`` costs; the median of its seconds."""
     run()
     seconds, sql, asked = [], [], []
     for _ in range(runs):
@@ -128,6 +131,7 @@ def measure(timed: Timed, run: Callable[[], float], runs: int, name: str, *, det
         for each, (number, many) in sorted(zip(asked, read, strict=True), key=lambda pair: -pair[0].seconds):
             words = " ".join(each.text.split())[:100]
             print(f"      {each.seconds * 1e3:7.0f} ms {number:>12,} rows {many / 1e6:8.1f} MB  {words}")
+    return statistics.median(seconds)
 
 
 def pages(reader: Reader) -> dict[str, dict[str, str]]:
@@ -136,8 +140,8 @@ def pages(reader: Reader) -> dict[str, dict[str, str]]:
     return {"search": {}, "task": {"id": task}, "reviewers": {}, "usage": {}, "integrity": {}, "access": {}}
 
 
-def in_browser(data: Path, which: Mapping[str, Mapping[str, str]], runs: int) -> None:
-    """Seconds from the request to the page's own sign that it is drawn, the second and later times."""
+def in_browser(data: Path, which: Mapping[str, Mapping[str, str]], runs: int) -> dict[str, float]:
+    """Median seconds from the request to the page's own sign that it is drawn, the second and later times."""
     import browsing  # noqa: PLC0415 - playwright is needed by this option alone
 
     with socket.socket() as probe:
@@ -145,6 +149,7 @@ def in_browser(data: Path, which: Mapping[str, Mapping[str, str]], runs: int) ->
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "otel_audit", "dashboard", "--data", str(data), "--dashboard-port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT)
+    medians = {}
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_for(f"{url}/_stcore/health")
@@ -160,10 +165,12 @@ def in_browser(data: Path, which: Mapping[str, Mapping[str, str]], runs: int) ->
                     browsing.ready(page)
                     taken.append(time.perf_counter() - before)
                     page.close()
-                print(f"  {name:<22} {statistics.median(taken[1:]):.2f} s until ready, first {taken[0]:.2f} s")
+                medians[name] = statistics.median(taken[1:])
+                print(f"  {name:<22} {medians[name]:.2f} s until ready, first {taken[0]:.2f} s")
     finally:
         process.terminate()
         process.wait(30)
+    return medians
 
 
 def _wait_for(url: str) -> None:
@@ -202,8 +209,11 @@ def main() -> int:
             total = reader.count(Filter())
             which = {name: query for name, query in pages(reader).items() if options.only in (None, name)}
             print(f"pages over {total.events:,} events of {total.tasks:,} tasks (limit {LIMIT_SECONDS} s)")
+            slow = set()
             for name, query in which.items():
-                measure(timed, lambda n=name, q=query: shown(timed, n, q), options.runs, name, detail=options.detail)
+                run = functools.partial(shown, timed, name, query)
+                if measure(timed, run, options.runs, name, detail=options.detail) > LIMIT_SECONDS:
+                    slow.add(name)
             where = Filter(sizes=tuple((each.origin, each.size) for each in reader.ledgers()))
             for name, figures in gather.FIGURES.items() if options.figures else ():
 
@@ -215,8 +225,11 @@ def main() -> int:
                 measure(timed, export, options.runs, f"figures of {name}", detail=options.detail)
         if options.browser:
             print("in chromium")
-            in_browser(data, which, options.runs)
-    return 0
+            taken = in_browser(data, which, options.runs)
+            slow |= {name for name, seconds in taken.items() if seconds > LIMIT_SECONDS}
+    for name in sorted(slow):
+        print(f"{name} takes more than {LIMIT_SECONDS} s", file=sys.stderr)
+    return 1 if slow else 0
 
 
 if __name__ == "__main__":
