@@ -16,7 +16,7 @@ import presenters
 import story
 import streamlit as st
 from asking import Asked
-from components import chart, filter_bar, frame, story_view
+from components import chart, filter_bar, first_run, frame, story_view
 from formats import NANO, count, esc
 from words import KNOWN_KINDS, Row, decision_word
 
@@ -220,8 +220,8 @@ def _page() -> None:
     head, actions = st.columns([3, 2], vertical_alignment="bottom")
     with head:
         frame.title("Search the record", sub="Find any AI call, review, escalation or access by task, person or words.")
-    if not ledgers:
-        frame.first_event(deps.endpoint() or "http://localhost:4317")
+    if first_run.is_now(sizes):
+        first_run.show()
         return
     asked = filter_bar.ask(sizes, zone, now)
     where = asking.to_filter(asked, filter_bar.known(asked, sizes), sizes)
