@@ -134,7 +134,7 @@ def _custom_period(zone: str, now: datetime) -> tuple[datetime, datetime]:
 
 def _chips() -> None:
     """What is set, each as a link to the view without it."""
-    view = asking.query(st.session_state)
+    view = asking.query({key: st.session_state.get(key) for key in asking.KEYS})
     chips = "".join(
         f'<a class="chosen" href="{esc(url)}" target="_self" title="Clear this filter">{esc(label)}'
         f'{f": <b>{esc(value)}</b>" if value else ""} <span class="ic" aria-hidden="true">close</span></a>'
