@@ -18,7 +18,12 @@ _WORDS: Final = {action: label for label, action in ACTIONS.items()}
 def did(row: Row) -> str:
     """What was done, in a word."""
     action, _ = accessed(row)
-    return _WORDS.get(action) or sentence_case(action) or "Looked"
+    return action_word(action) or "Looked"
+
+
+def action_word(action: str) -> str:
+    """An action on the trail in a word: "VIEW" reads "Opened"; others stay."""
+    return _WORDS.get(action) or sentence_case(action)
 
 
 def to_what(row: Row) -> str:

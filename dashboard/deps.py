@@ -280,6 +280,17 @@ def endpoint() -> str | None:
     return f"http://127.0.0.1:{run.grpc_port}" if run and run.grpc_port else None
 
 
+def http_endpoint() -> str | None:
+    """The receiver's OTLP/HTTP address, as a URL; None when none is known."""
+    if _settings.data is None:
+        return None
+    try:
+        run = _folder().read_run()
+    except ConfigError:
+        return None
+    return f"http://127.0.0.1:{run.http_port}" if run and run.http_port else None
+
+
 def _folder() -> DataFolder:
     if _settings.data is None:
         raise ConfigError("give --data DIR (a data folder)")

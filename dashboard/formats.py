@@ -84,3 +84,10 @@ def short_hash(hex_or_bytes: Any, length: int = 16) -> str:
 def sentence_case(text: str) -> str:
     """A code as words: "credit_decision" becomes "credit decision". Only what looks like a code is changed."""
     return text.replace("_", " ") if text.isascii() and " " not in text and not any(map(str.isdigit, text)) else text
+
+
+def percent_range(what: str, lowest: int | None, highest: int | None) -> str:
+    """A range of percentages, open at an end that is None: "confidence 20 % to 60 %", "confidence at most 60 %"."""
+    if lowest is None:
+        return f"{what} at most {highest} %"
+    return f"{what} at least {lowest} %" if highest is None else f"{what} {lowest} % to {highest} %"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from formats import NANO, count, local, moment, nano, zone_label
 from words import (
     KNOWN_KINDS,
-    TECHNICAL_TYPES,
     TYPE_OF_LABEL,
     Row,
     decision_word,
@@ -20,8 +18,6 @@ from words import (
     spent_words,
     who,
 )
-
-from otel_audit.model import Filter
 
 PER_PAGE: Final = 50
 PERIODS: Final = {"24 hours": timedelta(days=1), "7 days": timedelta(days=7), "30 days": timedelta(days=30)}
@@ -41,64 +37,6 @@ class Extent(Protocol):
     @property
     def tasks(self) -> int:
         """Tasks they belong to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person asked for on the search page, in the words of its widgets. Times are nanoseconds."""
-
-    text: str = ""
-    kinds: Sequence[str] = ()
-    technical: bool = False
-    decisions: Sequence[str] = ()
-    reviewers: Sequence[str] = ()
-    models: Sequence[str] = ()
-    services: Sequence[str] = ()
-    environments: Sequence[str] = ()
-    prompt_versions: Sequence[str] = ()
-    trace_id: str = ""
-    since: int | None = None
-    until: int | None = None
-
-    def words(self) -> list[str]:
-        """Everything that narrows the view besides its period, as said in the summary."""
-        return [
-            *([f"“{self.text}”"] if self.text else []),
-            *self.kinds,
-            *self.decisions,
-            *self.reviewers,
-            *self.models,
-            *self.services,
-            *self.environments,
-            *(f"prompt version {version}" for version in self.prompt_versions),
-            *([f"trace {self.trace_id[:12]}"] if self.trace_id else []),
-        ]
-
-
-def to_filter(asked: Asked, known_decisions: Iterable[str], sizes: Sequence[tuple[str, int]]) -> Filter:
-    """The reader's filter for what was asked, frozen at ``sizes``.
-
-    Without a chosen kind of event, technical records are left out unless asked for; they are excluded by
-    name, so that a kind this version does not know is shown.
-    """
-    raw_decisions = [raw for raw in known_decisions if decision_word(raw) in asked.decisions]
-    unknown = [word for word in asked.decisions if word not in {decision_word(raw) for raw in raw_decisions}]
-    narrowed = bool(asked.kinds or asked.technical or asked.trace_id)
-    return Filter(
-        event_type=tuple(TYPE_OF_LABEL.get(kind, kind) for kind in asked.kinds),
-        exclude_event_type=() if narrowed else tuple(str(kind) for kind in TECHNICAL_TYPES),
-        decision=(*raw_decisions, *unknown),
-        reviewer_id=tuple(asked.reviewers),
-        model=tuple(asked.models),
-        service=tuple(asked.services),
-        environment=tuple(asked.environments),
-        prompt_version=tuple(asked.prompt_versions),
-        text=asked.text,
-        trace_id=asked.trace_id.strip().lower(),
-        since=asked.since,
-        until=asked.until,
-        sizes=tuple(sizes),
-    )
 
 
 def period_bounds(

@@ -12,7 +12,7 @@ import links
 import pandas as pd
 import presenters
 import streamlit as st
-from components import chart, frame
+from components import chart, first_run, frame
 from formats import NANO, count, esc, moment
 from presenters import ALL_TIME, PERIODS
 from words import Row
@@ -128,7 +128,7 @@ def _page() -> None:
     sizes = tuple((ledger.origin, ledger.size) for ledger in ledgers)
     frame.title("Who looked", sub="Who opened, searched or exported what, when, and why they said they did.")
     if not ledgers:
-        frame.first_event(deps.endpoint() or "http://localhost:4317")
+        first_run.show()
         return
     where = _ask(sizes)
     totals = reader.count(where)

@@ -10,7 +10,7 @@ import links
 import reviewing
 import streamlit as st
 from components import figures_view as show
-from components import frame, plots, scope_bar, story_view
+from components import first_run, frame, plots, scope_bar, story_view
 from formats import count, duration, esc, moment, sentence_case
 from measures import MIN_N, Figure, scope_words
 from reviewing import QUICK_FLOOR, QUICK_SHOWN, WORDS_PER_MINUTE
@@ -260,7 +260,7 @@ def _page() -> None:
     with head:
         frame.title("Reviewer activity", sub="Whether people really look before they decide, as a whole and over time.")
     if not sizes:
-        frame.first_event(deps.endpoint() or "http://localhost:4317")
+        first_run.show()
         return
     scope = scope_bar.ask(sizes, zone, _FIELDS, _rule)
     where = scope.where

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from datetime import time as clock_time
-from typing import Any
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
+import asking
 import deps
 import links
 import measures
@@ -16,77 +15,17 @@ import pandas as pd
 import presenters
 import story
 import streamlit as st
-from components import chart, frame, story_view
+from asking import Asked
+from components import chart, filter_bar, first_run, frame, story_view
 from formats import NANO, count, esc
-from presenters import ALL_TIME, CUSTOM, PERIODS, Asked
-from words import KNOWN_KINDS, MAIN_TYPES, OTHER_TYPES, TECHNICAL_TYPES, Row, decision_word, kind_of
+from words import KNOWN_KINDS, Row, decision_word
 
 from otel_audit.errors import ConfigError, MalformedInput
 from otel_audit.model import Filter
 
 zone: str = st.session_state["_zone"]
 now = datetime.now(ZoneInfo(zone))
-_LISTS = ("type", "other", "decision", "reviewer", "model", "service", "env", "prompt")
 _TABLE_HEIGHT = 470
-
-
-@st.cache_data(ttl=60, max_entries=64, show_spinner=False)
-def _values(column: str, sizes: tuple[tuple[str, int], ...]) -> list[str]:
-    """Values to choose from; keyed by the ledgers' sizes too, so that another store never answers for this one."""
-    found = deps.reader().facet(Filter(sizes=sizes), column, 500)
-    return sorted(value for value, _ in found if value)
-
-
-def _choices(column: str, key: str, sizes: tuple[tuple[str, int], ...]) -> list[str]:
-    """What a filter offers: what is in the store, and what the URL asks for even if it is not."""
-    return list(dict.fromkeys([*_values(column, sizes), *st.query_params.get_all(key)]))
-
-
-def _clear() -> None:
-    for key in _LISTS:
-        st.session_state[key] = []
-    for key in ("q", "trace"):
-        st.session_state[key] = ""
-    st.session_state["technical"] = False
-    st.session_state["page"] = 1
-
-
-def _first_page() -> None:
-    st.session_state["page"] = 1
-
-
-def _more_filters(decisions: Sequence[str], sizes: tuple[tuple[str, int], ...]) -> dict[str, Any]:
-    """The filters that are needed less often."""
-    said: dict[str, Any] = {"bind": "query-params", "on_change": _first_page}
-    found: dict[str, Any] = {
-        "decisions": st.multiselect("Decision", decisions, key="decision", **said),
-        "reviewers": st.multiselect("Reviewer", _choices("reviewer_id", "reviewer", sizes), key="reviewer", **said),
-        "models": st.multiselect("AI model", _choices("model", "model", sizes), key="model", **said),
-        "services": st.multiselect("Service", _choices("service", "service", sizes), key="service", **said),
-        "environments": st.multiselect("Environment", _choices("environment", "env", sizes), key="env", **said),
-        "prompt_versions": st.multiselect(
-            "Prompt version", _choices("prompt_version", "prompt", sizes), key="prompt", **said
-        ),
-        "trace_id": st.text_input("Trace id", key="trace", placeholder="32 hex digits", **said) or "",
-    }
-    others = [kind_of(name).label for name in (*OTHER_TYPES, *TECHNICAL_TYPES)]
-    found["other"] = st.multiselect("Other kinds of event", others, key="other", **said)
-    found["technical"] = st.toggle(
-        "Also technical spans and logs",
-        key="technical",
-        help="Spans and log records that are not AI calls, reviews or decisions. They are always in the ledger.",
-        **said,
-    )
-    return found
-
-
-def _custom_period() -> tuple[datetime, datetime]:
-    columns = st.columns([2, 2, 6])
-    fortnight = now.date() - timedelta(days=14)
-    begin = columns[0].date_input("From", fortnight, key="from", bind="query-params", on_change=_first_page)
-    last = columns[1].date_input("To (included)", now.date(), key="to", bind="query-params", on_change=_first_page)
-    midnight = clock_time(tzinfo=ZoneInfo(zone))
-    return datetime.combine(begin, midnight), datetime.combine(last + timedelta(days=1), midnight)
 
 
 def _export(where: Filter, events: int, words: str, period: str) -> None:
@@ -125,14 +64,13 @@ def _nothing_found() -> None:
             "event missing from the ledger, Integrity would say so.</p>"
         )
         with st.container(horizontal=True):
-            st.button("Clear filters", on_click=_clear, key="clear_filters", icon=":material/filter_alt_off:")
+            st.button("Clear filters", on_click=filter_bar.clear, key="clear_filters", icon=":material/filter_alt_off:")
             st.button(
-                "Search all of the record", on_click=_search_all, key="search_all", icon=":material/all_inclusive:"
+                "Search all of the record",
+                on_click=filter_bar.search_all,
+                key="search_all",
+                icon=":material/all_inclusive:",
             )
-
-
-def _search_all() -> None:
-    st.session_state["period"] = ALL_TIME
 
 
 def _chart(where: Filter, asked: Asked, first: int, last: int) -> None:
@@ -211,49 +149,6 @@ def _key(row: Row) -> tuple[str, int]:
     return row["origin"], row["seq"]
 
 
-def _ask(sizes: tuple[tuple[str, int], ...]) -> tuple[Asked, list[str]]:
-    """The filter bar: what is asked for, and the decisions there are, as stored."""
-    raw_decisions = _values("decision", sizes)
-    decision_words = [decision_word(raw) for raw in raw_decisions]
-    decisions = list(dict.fromkeys([*decision_words, *st.query_params.get_all("decision")]))
-    bar = st.container(horizontal=True, vertical_alignment="center", gap="small", key="filterbar")
-    text = bar.text_input(
-        "Task, person or words",
-        key="q",
-        bind="query-params",
-        type="search",
-        icon=":material/search:",
-        placeholder="Task number, person or any words, then Enter",
-        label_visibility="collapsed",
-        on_change=_first_page,
-    )
-    period = bar.segmented_control(
-        "Period",
-        [*PERIODS, ALL_TIME, CUSTOM],
-        default="30 days",
-        required=True,
-        key="period",
-        bind="query-params",
-        label_visibility="collapsed",
-        on_change=_first_page,
-    )
-    with bar.popover("More filters", icon=":material/tune:"):
-        more = _more_filters(decisions, sizes)
-    kinds = st.pills(
-        "Event type",
-        [kind_of(name).label for name in MAIN_TYPES],
-        selection_mode="multi",
-        key="type",
-        bind="query-params",
-        label_visibility="collapsed",
-        on_change=_first_page,
-    )
-    custom = _custom_period() if period == CUSTOM else None
-    since, until = presenters.period_bounds(period or "", now, custom)
-    asked = Asked(text=(text or "").strip(), kinds=[*kinds, *more.pop("other")], since=since, until=until, **more)
-    return asked, raw_decisions
-
-
 def _summary(where: Filter, totals: presenters.Extent, matching: str, period: str) -> None:
     """One sentence before any chart, and how many of each kind."""
     chips = "".join(
@@ -325,11 +220,11 @@ def _page() -> None:
     head, actions = st.columns([3, 2], vertical_alignment="bottom")
     with head:
         frame.title("Search the record", sub="Find any AI call, review, escalation or access by task, person or words.")
-    if not ledgers:
-        frame.first_event(deps.endpoint() or "http://localhost:4317")
+    if first_run.is_now(sizes):
+        first_run.show()
         return
-    asked, raw_decisions = _ask(sizes)
-    where = presenters.to_filter(asked, raw_decisions, sizes)
+    asked = filter_bar.ask(sizes, zone, now)
+    where = asking.to_filter(asked, filter_bar.known(asked, sizes), sizes)
     totals = reader.count(where)
     active = asked.words()
     matching = presenters.matching(active)
@@ -340,7 +235,9 @@ def _page() -> None:
         deps.record("SEARCH", "", "search", key=said, filter_text=said, row_count=totals.events)
     with actions.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
         is_clear = not active and not asked.technical
-        st.button("Clear", on_click=_clear, disabled=is_clear, type="tertiary", icon=":material/close:", key="clear")
+        st.button(
+            "Clear", on_click=filter_bar.clear, disabled=is_clear, type="tertiary", icon=":material/close:", key="clear"
+        )
         with st.popover("Export", icon=":material/download:", type="primary"):
             _export(where, totals.events, matching, period)
     _summary(where, totals, matching, period)

@@ -9,7 +9,7 @@ import gather
 import streamlit as st
 import using
 from components import figures_view as show
-from components import frame, plots, scope_bar, story_view
+from components import first_run, frame, plots, scope_bar, story_view
 from formats import count, esc
 from measures import MIN_N, Figure, scope_words
 from using import Cost
@@ -221,7 +221,7 @@ def _page() -> None:
     with head:
         frame.title("AI usage", sub="Which models and prompts work here, how well, and what people make of the drafts.")
     if not sizes:
-        frame.first_event(deps.endpoint() or "http://localhost:4317")
+        first_run.show()
         return
     scope = scope_bar.ask(sizes, zone, _FIELDS)
     where = scope.where

@@ -41,24 +41,3 @@ def unreachable(reason: str) -> None:
     st.button("Try again", icon=":material/refresh:", type="primary", key="try_again")
     with st.expander("What the store said"):
         st.code(reason, language=None, wrap_lines=True)
-
-
-def first_event(endpoint: str) -> None:
-    """The state of the search page while the ledger is empty: how to send the first event."""
-    st.html(
-        '<p class="lead">Nothing has been recorded yet. Send your first event: the page shows it a moment later.</p>'
-    )
-    with st.container(border=True):
-        st.html('<h2 class="h">From your application</h2><p class="sub">Three lines, and a call to your AI.</p>')
-        st.code(
-            "import otel_audit as audit\n\n"
-            f'audit.configure(service_name="my-service", endpoint="{endpoint}")\n'
-            'with audit.task("task-1", kind="first_try"):\n'
-            "    ...  # call your AI here; any OpenTelemetry GenAI instrumentation is captured\n"
-            'with audit.review("task-1", reviewer="me") as review:\n'
-            '    review.approve(rationale="looks right")',
-            language="python",
-        )
-        st.html('<h2 class="h later">Or watch an example system</h2>')
-        st.code("otel-audit demo --days 30 --tasks 500", language="bash")
-    st.button("Look again", icon=":material/refresh:", type="primary", key="look_again")

@@ -309,6 +309,32 @@ def answers(page, url):
         return False
 
 
+def test_the_first_event_turns_the_empty_page_into_data(browser, tmp_path, shared_engine):
+    """The command that an empty page shows is taken by the receiver as it is, and the page then shows the event."""
+    shared_engine.closed()
+    with running(tmp_path / "data", "--dashboard-port", "0") as receiver:
+        opened = browser.new_context().new_page()
+        opened.goto(f"http://127.0.0.1:{receiver.run['dashboard_port']}/")
+        command = opened.locator("code", has_text="/v1/traces")
+        command.wait_for(timeout=30_000)
+        subprocess.run(["/bin/sh", "-c", command.inner_text()], check=True, capture_output=True)
+        opened.get_by_text("1 event in 1 task").wait_for(timeout=30_000)
+        opened.context.close()
+
+
+def test_a_link_with_every_kind_of_filter_and_chips_that_clear(page, up):
+    """A link brings its filters in words; a chip clears one of them alone, and Back brings it back."""
+    go(page, f"{up.url}/?period=All&status=Not+set&conf_from=1&reason=none&tz=UTC")
+    expect(page.locator("#summary")).to_contain_text("reason none, status Not set, confidence at least 1 %")
+    assert shown_count(page) == 0
+    page.get_by_role("link", name="Rationale code: none").click()
+    expect(page.locator("#summary")).not_to_contain_text("reason none")
+    browsing.ready(page)
+    assert shown_count(page) == up.reader.count(Filter(status=("unset",), confidence_from=0.01)).events > 0
+    page.go_back()
+    expect(page.locator("#summary")).to_contain_text("reason none")
+
+
 def test_an_evidence_bundle_is_downloaded_and_checks(page, up, tmp_path):
     """The task page gives an evidence bundle that the program in it finds in order, and that is recorded."""
     task = up.tasks[5]

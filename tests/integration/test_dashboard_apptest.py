@@ -75,6 +75,21 @@ def test_an_empty_ledger_has_a_first_step(store, page):
         assert "Send your first event" in text_of(app)
 
 
+def test_the_trail_s_own_events_are_no_first_event(store, monkeypatch):
+    """A ledger that was only opened and looked at still says how to send the first event, with its own addresses."""
+    ledger = LedgerRows()
+    ledger.add("ledger.opened")
+    ledger.add("access", actor_id="u_1", attributes=[("audit.action", "VIEW")])
+    ledger.write(store)
+    monkeypatch.setattr(deps, "http_endpoint", lambda: "http://127.0.0.1:4999")
+    app = opened()
+    assert "Send your first event" in text_of(app)
+    assert any("curl http://127.0.0.1:4999/v1/traces" in each.value for each in app.code)
+    ledger.add("log", at=9, name="said")
+    ledger.write(store)
+    assert "Send your first event" not in text_of(opened())
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_with_one_entry(store, page):
     """Every page works with a single entry."""

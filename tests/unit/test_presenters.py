@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+import asking
 import formats
 import links
 import presenters
@@ -72,7 +73,7 @@ def test_an_unknown_filter_is_refused():
 
 def test_without_a_kind_technical_records_are_left_out_by_name():
     """The usual search leaves out spans, logs and the ledger's own events, and shows kinds it does not know."""
-    where = presenters.to_filter(presenters.Asked(), [], [("o", 3)])
+    where = asking.to_filter(asking.Asked(), {}, [("o", 3)])
     assert set(where.exclude_event_type) == {"span", "log", "ledger.opened", "ledger.closed"}
     assert where.event_type == ()
     assert where.sizes == (("o", 3),)
@@ -81,17 +82,43 @@ def test_without_a_kind_technical_records_are_left_out_by_name():
 @pytest.mark.parametrize("asked", [{"technical": True}, {"kinds": ["Loss"]}, {"trace_id": "ab"}])
 def test_asking_for_more_shows_it(asked):
     """Asking for technical records, a kind or a trace leaves nothing out."""
-    assert presenters.to_filter(presenters.Asked(**asked), [], []).exclude_event_type == ()
+    assert asking.to_filter(asking.Asked(**asked), {}, []).exclude_event_type == ()
 
 
 def test_a_decision_finds_every_stored_word_for_it():
     """ "Edited" finds what producers call modified and edited; a word of the customer's own finds itself."""
-    asked = presenters.Asked(decisions=["Edited", "needs 2nd look"])
-    assert set(presenters.to_filter(asked, ["modified", "edited", "approved"], []).decision) == {
+    asked = asking.Asked(picked={"decision": ["Edited", "needs 2nd look"]})
+    assert set(asking.to_filter(asked, {"decision": ["modified", "edited", "approved"]}, []).decision) == {
         "modified",
         "edited",
         "needs 2nd look",
     }
+
+
+def test_every_filter_is_said_and_asked_for():
+    """Each filter by values and the range of confidence is in the summary's words and in the reader's filter."""
+    picked = {each.key: [f"v_{each.key}"] for each in asking.FIELDS}
+    asked = asking.Asked(picked=picked, confidence=(20, None))
+    where = asking.to_filter(asked, {}, [])
+    said = ", ".join(asked.words())
+    for each in asking.FIELDS:
+        assert getattr(where, each.name) == (f"v_{each.key}",)
+        assert f"v_{each.key}" in said
+    assert (where.confidence_from, where.confidence_to) == (0.2, None)
+    assert "confidence at least 20 %" in said
+
+
+def test_each_chip_clears_its_filter_alone():
+    """A chip's link is the view without that one value; the period, the zone and the other filters stay."""
+    state = {"q": "a&b", "period": "All", "decision": ["Edited", "Rejected"], "conf_to": 0, "technical": False}
+    state |= {"tz": "UTC", "from": NOW.date(), "trace": ""}
+    view = asking.query(state)
+    found = {(label, value): url for label, value, url in asking.chips(view)}
+    assert set(found) == {
+        ("Words", "a&b"), ("Decision", "Edited"), ("Decision", "Rejected"), ("Confidence to, %", "0"),
+    }  # fmt: skip
+    assert found["Decision", "Edited"] == "/?q=a%26b&period=All&decision=Rejected&conf_to=0&tz=UTC"
+    assert asking.toggled(view, "status", "OK").endswith("&tz=UTC&status=OK")
 
 
 def test_periods_are_open_where_nothing_bounds_them():
