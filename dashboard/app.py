@@ -9,6 +9,7 @@ import deps
 import streamlit as st
 import theme
 from components import frame
+from components.shortcuts_view import shortcuts
 from formats import esc
 
 from otel_audit.errors import AuditError
@@ -24,21 +25,22 @@ class Entry:
     title: str
     icon: str
     path: str
+    key: str  # with "g" before it, this letter leads there
 
 
 PAGES: Final = {
     "Investigate": (
-        Entry("search.py", "Search", "search", ""),
-        Entry("task.py", "Task record", "timeline", "task"),
-        Entry("trace.py", "Traces", "account_tree", "trace"),
+        Entry("search.py", "Search", "search", "", "s"),
+        Entry("task.py", "Task record", "timeline", "task", "t"),
+        Entry("trace.py", "Traces", "account_tree", "trace", "r"),
     ),
     "People and AI": (
-        Entry("reviewers.py", "Reviewer activity", "groups", "reviewers"),
-        Entry("usage.py", "AI usage", "auto_awesome", "usage"),
+        Entry("reviewers.py", "Reviewer activity", "groups", "reviewers", "p"),
+        Entry("usage.py", "AI usage", "auto_awesome", "usage", "u"),
     ),
     "Assurance": (
-        Entry("integrity.py", "Integrity", "verified_user", "integrity"),
-        Entry("access.py", "Who looked", "visibility", "access"),
+        Entry("integrity.py", "Integrity", "verified_user", "integrity", "i"),
+        Entry("access.py", "Who looked", "visibility", "access", "w"),
     ),
 }
 
@@ -86,6 +88,7 @@ logo = "logo_dark.svg" if theme.is_dark() else "logo.svg"
 st.logo(str(theme.HERE / "static" / logo), size="large", icon_image=str(theme.HERE / "static" / "icon.png"))
 page = _navigation()
 _sidebar()
+shortcuts((entry.key, entry.title, f"/{entry.path}") for entries in PAGES.values() for entry in entries)
 try:
     page.run()
 except AuditError as exc:

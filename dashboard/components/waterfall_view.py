@@ -1,23 +1,17 @@
-"""The waterfall of a trace as a component: its files lie in ``components/waterfall`` and are served by this process."""
+"""The waterfall of a trace as a component of our own (``components/waterfall``)."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-import streamlit as st
-import theme
-from streamlit.components.v2.get_bidi_component_manager import get_bidi_component_manager
-from streamlit.components.v2.manifest_scanner import ComponentConfig, ComponentManifest
+from components.packaged import packaged
 from waterfall import Step, Trace, is_technical
 from words import kind_of
-
-_PACKAGE: Final = "otel-audit-dashboard"
-_NAME: Final = "waterfall"
 
 
 def waterfall(trace: Trace, trace_id: str, selected: str) -> str:
     """Draw the trace with the span ``selected`` (origin:seq) marked; returns the one that was chosen, empty if none."""
-    chosen = _component()(
+    chosen = packaged("waterfall", '<div class="wf"></div>')(
         key=f"waterfall_{trace_id}",
         data={
             "id": trace_id,
@@ -67,12 +61,3 @@ def _drawn(step: Step, zero: int) -> dict[str, Any]:
         "word": kind.label if named else "",
         "note": note(step),
     }
-
-
-def _component() -> Any:
-    """The component, registered with this process first: the dashboard runs from a folder as from a wheel."""
-    manager, name = get_bidi_component_manager(), f"{_PACKAGE}.{_NAME}"
-    if manager.get_metadata(name) is None:
-        config = ComponentConfig(_NAME, asset_dir="components/waterfall")
-        manager.register_from_manifest(ComponentManifest(_PACKAGE, "1", [config]), theme.HERE)
-    return st.components.v2.component(name, html='<div class="wf"></div>', css="waterfall.css", js="waterfall.js")

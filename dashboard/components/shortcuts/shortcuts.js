@@ -1,0 +1,73 @@
+// Keys that work on every page, and the sheet that lists them. They are left alone while somebody types.
+let listening = false;
+let current = null;  // the sheet and the pages of the newest run: one listener serves all
+let leader = 0;  // when "g" was pressed
+const LEADER_MS = 1500;
+
+export default function ({ data, parentElement }) {
+  const sheet = parentElement.querySelector("dialog");
+  current = { sheet, pages: data.pages };
+  fill(sheet, data.groups);
+  if (!listening) {
+    listening = true;
+    document.addEventListener("keydown", pressed);
+  }
+}
+
+function make(tag, text) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function fill(sheet, groups) {
+  const title = make("h2", "Keys");
+  title.id = "keys-title";
+  const close = make("button", "Close");
+  close.type = "button";
+  close.addEventListener("click", () => sheet.close());
+  const parts = groups.flatMap(({ title, keys }) => {
+    const list = make("dl");
+    for (const [key, meaning] of keys) {
+      const term = make("dt");
+      for (const part of key.split(" ")) term.append(make("kbd", part), " ");
+      list.append(term, make("dd", meaning));
+    }
+    return [make("h3", title), list];
+  });
+  sheet.replaceChildren(title, ...parts, close);
+}
+
+function isTyping(event) {
+  const target = event.composedPath()[0];
+  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+}
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event) || !current?.sheet.isConnected) return;
+  const afterLeader = event.timeStamp - leader < LEADER_MS;
+  leader = 0;
+  if (event.key === "?") {
+    if (current.sheet.open) current.sheet.close(); else current.sheet.showModal();
+  } else if (current.sheet.open) {
+    return;
+  } else if (event.key === "/") {
+    const box = document.querySelector(".st-key-q input");
+    if (box) box.focus(); else go("/");
+  } else if (event.key === "g") {
+    leader = event.timeStamp;
+    return;
+  } else if (afterLeader && event.key in current.pages) {
+    go(current.pages[event.key]);
+  } else {
+    return;
+  }
+  event.preventDefault();
+}
+
+// The navigation's own link keeps the session; where it is folded away the page is loaded.
+function go(path) {
+  const links = [...document.querySelectorAll('[data-testid="stSidebarNavLink"]')];
+  const link = links.find((each) => new URL(each.href).pathname === path && each.offsetParent);
+  if (link) link.click(); else location.assign(path);
+}
