@@ -62,7 +62,7 @@ def violations(page, **context):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(page, up, name):
-    """Names, roles, contrast and order are right, in light and dark."""
+    """Names, roles, contrast and order are right, in light and dark; the navigation has only the defect it is known for."""
     page.goto(up.url + up.pages[name])
     browsing.ready(page)
     page.wait_for_load_state("networkidle")
@@ -70,11 +70,11 @@ def test_axe_finds_nothing(page, up, name):
     assert violations(page, include=[[NAVIGATION]]).keys() == {
         "list",
         "listitem",
-    }  # mended in Streamlit? Then not apart
+    }  # or else no longer apart
 
 
 def test_the_keys_are_listed_and_lead_to_pages(page, up):
-    """`?` opens the sheet, Esc closes it, `/` searches, `g` and a letter go to a page; while typing they are letters."""
+    """`?` opens the sheet, Esc closes it, `/` searches, `g` and a letter go to a page; not while typing."""
     page.goto(up.url + "/")
     browsing.ready(page)
     sheet = page.get_by_role("dialog", name="Keys")
