@@ -62,7 +62,7 @@ def violations(page, **context):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(page, up, name):
-    """Names, roles, contrast and order are right, in light and dark; the navigation has only the defect it is known for."""
+    """Names, roles, contrast and order are right, in light and dark, but for one known defect of the navigation."""
     page.goto(up.url + up.pages[name])
     browsing.ready(page)
     page.wait_for_load_state("networkidle")
