@@ -53,7 +53,7 @@ class Report:
         """The same report with findings about what it was compared with."""
         if not more:
             return self
-        return replace(self, status=_overall(self.ledgers, more), findings=(*self.findings, *more))
+        return replace(self, status=_overall(self.ledgers, [*self.findings, *more]), findings=(*self.findings, *more))
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``otel-audit verify --json`` prints; a root hash is hex, or None when it can't be known."""
@@ -139,7 +139,8 @@ def verify_database(
         for seq, stored_under in elsewhere.get(origin, {}).items():
             found.add(Code.ROW_MODIFIED, f"entry {seq} is stored under {stored_under!r}", seq=seq, column="origin")
         if anchors is not None:
-            check_quorum([each for each in anchored.get(origin, []) if each.kind != "digest"], trust, found)
+            witnessed = [each for each in anchored.get(origin, []) if each.kind != "digest"]
+            check_quorum(witnessed, trust, found, times.now_unix_nano if times else 0)
             if not any(key.name == origin for key in trust.verifier_keys):
                 _compare_with_digests(extent, named, found)
         asked = Asked(
