@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from textwrap import TextWrapper
 from typing import Any, Final, Literal
 
 from otel_audit.anchors import AnchorReading
@@ -208,16 +209,20 @@ def format_report(report: Report) -> str:
             f"  root hash          {ledger.root_hash.hex() if ledger.root_hash is not None else 'not known'}",
             "",
         ]
-    if report.findings:
-        lines.append("Findings:")
-        for finding in report.findings:
-            where = [finding.origin] if finding.origin else []
-            where += [f"entry {finding.seq}"] if finding.seq is not None else []
-            where += [f"column {finding.column}"] if finding.column else []
-            lines.append(f"  {finding.code}  {', '.join(where)}")
-            lines.append(f"      {finding.detail}")
-        lines.append("")
+    lines += _told("Findings:", [each for each in report.findings if each.code not in STATUS_CODES])
+    lines += _told("To know (no sign of tampering):", [each for each in report.findings if each.code in STATUS_CODES])
     return "\n".join([*lines, *_LIMITS]) + "\n"
+
+
+def _told(heading: str, findings: Sequence[Finding]) -> list[str]:
+    lines = [heading] if findings else []
+    for finding in findings:
+        where = [finding.origin] if finding.origin else []
+        where += [f"entry {finding.seq}"] if finding.seq is not None else []
+        where += [f"column {finding.column}"] if finding.column else []
+        lines.append(f"  {finding.code}  {', '.join(where)}")
+        lines += _WRAP.wrap(finding.detail)
+    return [*lines, ""] if findings else []
 
 
 _VERDICTS: Final[dict[Status, str]] = {
@@ -230,9 +235,13 @@ _ENGINE_MODE: Final = (
     "tree, signatures, anchors and texts were checked here. Leave --fast out to believe nobody.",
     "",
 )
+_WRAP: Final = TextWrapper(
+    100, initial_indent=" " * 6, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
+)
 _LIMITS: Final = (
-    "What this can not tell: whether an event was true; whether an event was never sent; and what somebody who",
-    "held the signing key did to entries before they were anchored outside of that person's reach.",
+    "What this can not tell: whether an event was true; whether an event was never sent; what somebody",
+    "who held the signing key did to entries before they were anchored outside of that person's reach;",
+    "and whether the store and every anchor that was compared were put back together to an older state.",
 )
 
 
