@@ -62,6 +62,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "WRONG_ORIGIN": "A checkpoint belongs to another ledger.",
     "KEY_OUTSIDE_VALIDITY": "A checkpoint is signed with a key that was not, or no longer, in use at that time.",
     "WITNESS_QUORUM_MISSING": "Too few of the trusted witnesses have confirmed the record.",
+    "WITNESS_PENDING": "Witnesses confirmed the record less than a minute ago; the newest part of it is still to come.",
+    "WITNESS_DISPUTES": "A witness, or somebody in its name, says that it was shown another history. That alone is no "
+    "proof.",
     "BACKDATED": "An event claims to be older than the record of it can be.",
     "FUTURE_DATED": "An event claims a time after the record of it was sealed.",
     "NON_MONOTONIC": "Entries were recorded in an order that their times contradict.",

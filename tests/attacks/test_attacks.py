@@ -32,6 +32,8 @@ ELSEWHERE = {
     Code.FALSE_TOMBSTONE: "tests/integration/test_erasure.py::test_what_a_hostile_operator_tries",
     Code.EXPIRED: "tests/integration/test_retention.py::test_what_expired_is_gone_and_explained",
     Code.WITNESS_QUORUM_MISSING: "tests/integration/test_witness.py::test_two_organisations_watch_each_other",
+    Code.WITNESS_PENDING: "tests/unit/test_quorum.py::test_only_what_witnesses_just_confirmed_is_pending",
+    Code.WITNESS_DISPUTES: "tests/integration/test_witness.py::test_a_refusal_that_nobody_proves_is_no_alarm",
     Code.ANCHOR_MISSING: "tests/integration/test_s3_anchor.py::test_an_object_behind_a_delete_marker_is_named",
     Code.ANCHOR_OVERWRITTEN: "tests/integration/test_s3_anchor.py::test_an_object_that_was_overwritten_is_named",
     Code.ANCHOR_UNLOCKED: "tests/integration/test_s3_anchor.py::test_a_lock_that_its_owner_can_lift_is_named",

@@ -155,3 +155,21 @@ def test_an_answer_to_another_question_is_refused(records, tmp_path, tsa):
         with pytest.raises(AnchorUnavailable, match="not for what was asked"):
             anchor.publish(publication(4))
     shutil.rmtree(records.folder)
+
+
+def test_a_damaged_certificate_is_named(anchor, records, tsa):
+    """A token whose certificate can not even be read does not hold; verify does not break off over it."""
+    anchor.publish(publication(3))
+    raw = token(records).read_bytes()
+    seen = set()
+    for at in range(0, len(raw), 3):
+        token(records).write_bytes(raw[:at] + bytes([raw[at] ^ 0x80]) + raw[at + 1 :])
+        seen |= set(codes(records, tsa))
+    assert seen == {"TSA_INVALID", "WRONG_TSA", "IMPRINT_MISMATCH"}
+
+
+def test_a_note_of_another_ledger_beside_a_token_is_named(anchor, records, tsa):
+    """A token whose note is of another ledger than its folder is not passed over, whichever ledgers are asked for."""
+    anchor.publish(publication(3))
+    token(records).with_suffix(".note").write_text(publication(3, origin="elsewhere").note)
+    assert [each.code for each in read_tokens(records, [tsa.roots], [ORIGIN]).findings] == ["ANCHOR_MOVED"]

@@ -19,7 +19,7 @@ from typing import Final
 
 import rfc3161_client
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from rfc3161_client.base import HashAlgorithm
 from rfc3161_client.errors import VerificationError as TokenError
 from rfc3161_client.tsp import PKIStatus, TimeStampResponse
@@ -102,6 +102,7 @@ def read_tokens(records: FileAnchor, roots: Sequence[str], origins: Collection[s
         return AnchorReading(
             damaged=(f"{records.folder}: {len(files)} timestamps, but no tsa_roots in the trust file to judge them by",)
         )
+    wanted = None if origins is None else {records.folder_of(origin) for origin in origins}
     checkpoints, digests, findings, damaged = [], [], [], []
     for path in files:
         try:
@@ -111,7 +112,10 @@ def read_tokens(records: FileAnchor, roots: Sequence[str], origins: Collection[s
         except (OSError, UnicodeDecodeError, VerificationError) as exc:
             damaged.append(f"{path}: its note can not be read: {exc}")
             continue
-        if origins is not None and origin not in origins:
+        if wanted is not None and path.parent.parent not in wanted:
+            continue
+        if records.folder_of(origin) != path.parent.parent:
+            findings.append(Finding(Code.ANCHOR_MOVED, origin, f"timestamp {path}: its note is of {origin!r}"))
             continue
         try:
             attested = verify_token(path.read_bytes(), note.encode(), trusted)
@@ -153,18 +157,21 @@ def verify_token(answer: bytes, note: bytes, roots: Sequence[x509.Certificate]) 
     try:
         builder.build().verify_message(token, note)
     except (TokenError, ValueError) as exc:
-        code = Code.TSA_INVALID if _leads_to(token, roots) else Code.WRONG_TSA
-        detail = (
-            "its signature or certificate does not hold"
-            if code is Code.TSA_INVALID
-            else "its authority is none of tsa_roots"
-        )
-        raise TokenRefused(code, f"{detail}: {exc}") from exc
+        try:
+            is_theirs = not _leads_to(token, roots)
+        except (ValueError, KeyError, UnsupportedAlgorithm, x509.InvalidVersion):  # a certificate in it is damaged
+            is_theirs = False
+        if is_theirs:
+            raise TokenRefused(Code.WRONG_TSA, f"its authority is none of tsa_roots: {exc}") from exc
+        raise TokenRefused(Code.TSA_INVALID, f"its signature or certificate does not hold: {exc}") from exc
     return round(generated.timestamp() * 1_000_000) * 1000
 
 
 def _leads_to(token: TimeStampResponse, roots: Sequence[x509.Certificate]) -> bool:
-    """Whether the signer's certificate was issued, over those in the token, by one of the roots."""
+    """Whether the signer's certificate was issued, over those in the token, by one of the roots.
+
+    Raises what cryptography does when one of them is damaged.
+    """
     inside = [x509.load_der_x509_certificate(each) for each in token.signed_data.certificates]
     signers = {(each.issuer, each.serial_number) for each in token.signed_data.signer_infos}
     current = [each for each in inside if (each.issuer, each.serial_number) in signers]

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from otel_audit.anchors import AnchorReading
 from otel_audit.anchors._durable import append_durably, make_durable_folder, replace_durably
@@ -27,6 +27,7 @@ from otel_audit.errors import AuditError, ConfigError, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.cosignature import CosignatureKey, add_cosignatures, verify_cosignatures
 from otel_audit.ledger.findings import Code
+from otel_audit.ledger.merkle import verify_consistency
 from otel_audit.ledger.witnessing import format_add_checkpoint
 from otel_audit.model import Checkpoint, Finding
 
@@ -50,7 +51,11 @@ class WitnessRefused(AuditError):
 
 
 class WitnessContradicts(AuditError):
-    """The witness cosigned another history of this ledger than ours. Run verify, and ask the witness's operator."""
+    """The witness says that it cosigned another history of this ledger than ours.
+
+    tlog-witness lets it say so in an answer that nobody signed. What proves it is a checkpoint with its cosignature:
+    one that our witnesses give is kept beside the others. Run verify, and ask the witness's operator.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,8 @@ class WitnessAddress:
 class WitnessState:
     """How it stands with one witness: the newest size it cosigned, what is wrong, and since when (RFC 3339).
 
-    ``trouble`` is "contradicts" when it says that it cosigned another history.
+    ``trouble`` is "contradicts" when it says that it cosigned another history: a claim, whose proof (if it gave any)
+    is among the cosigned notes.
     """
 
     origin: str
@@ -113,19 +119,10 @@ class WitnessAnchor:
             self._tell(before, "refused", exc)
             raise
         except WitnessContradicts as exc:
-            self._tell(before, "contradicts", exc)
-            raise
-        path = self._file(checkpoint.origin, ".jsonl")
-        record = {
-            "origin": checkpoint.origin,
-            "size": checkpoint.size,
-            "witness": self.address.key.name,
-            "published_at": _rfc3339(self._clock() // _NANOS),
-            "note": line,
-        }
-        make_durable_folder(path.parent.parent)
-        make_durable_folder(path.parent)
-        append_durably(path, (json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
+            told = WitnessContradicts(f"{exc}. {self._prove(checkpoint)}")
+            self._tell(before, "contradicts", told)
+            raise told from exc
+        self._keep(line, checkpoint)
         self._known_size = checkpoint.size
         self._write(
             WitnessState(checkpoint.origin, self.address.key.name, self.address.url, checkpoint.size, _rfc3339(seconds))
@@ -138,13 +135,61 @@ class WitnessAnchor:
         except (OSError, ValueError, TypeError):
             return WitnessState(origin, self.address.key.name, self.address.url)
 
+    def _keep(self, note: str, checkpoint: Checkpoint) -> Path:
+        """Append a cosigned note to the file of its witness."""
+        path = self._file(checkpoint.origin, ".jsonl")
+        record = {
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "witness": self.address.key.name,
+            "published_at": _rfc3339(self._clock() // _NANOS),
+            "note": note,
+        }
+        make_durable_folder(path.parent.parent)
+        make_durable_folder(path.parent)
+        append_durably(path, (json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n").encode())
+        return path
+
+    def _prove(self, ours: Checkpoint) -> str:
+        """Ask for the checkpoint that the witness cosigned, keep it if it contradicts ours, and say what came of it.
+
+        ``GET /cosigned`` is of our witnesses alone; another one has an operator, who can be asked for it.
+        """
+        try:
+            status, _, note = self._send(f"/cosigned?{urlencode({'origin': ours.origin})}", None)
+            if status != HTTPStatus.OK:
+                return "It gives no proof of that"
+            theirs = read_checkpoint(note)
+            if theirs.origin != ours.origin or not verify_cosignatures(note, [self.address.key]):
+                return "What it gives as proof is nothing that it cosigned of this ledger"
+            if self._continues(theirs, ours):
+                return "But what it cosigned last is of our history"
+        except AuditError as exc:  # also a store of ours that can give no consistency proof
+            return f"It gives no proof of that ({exc})"
+        path = self._file(ours.origin, ".jsonl")
+        kept = [each.note for each in _read_file(path, ()) if isinstance(each, AnchoredCheckpoint)]
+        if note not in kept:
+            self._keep(note, theirs)
+        return f"What it cosigned, size {theirs.size}, is kept as proof in {path}"
+
+    def _continues(self, old: Checkpoint, new: Checkpoint) -> bool:
+        if old.size > new.size:
+            return False
+        if old.size in {0, new.size}:
+            return old.size == 0 or old.root_hash == new.root_hash
+        try:
+            verify_consistency(old.size, old.root_hash, new.size, new.root_hash, self._proof(old.size, new.size))
+        except VerificationError:
+            return False
+        return True
+
     def _ask(self, note: str, checkpoint: Checkpoint, believed: int) -> tuple[str, int]:
         """The cosigned note, and the cosignature's time (seconds since 1970)."""
         old = min(believed if self._known_size is None else self._known_size, checkpoint.size)
         who, size = f"witness {self.address.key.name}", checkpoint.size
         for _ in range(3):  # Its size may move between two requests, when two processes of ours overlap.
             proof = self._proof(old, size) if 0 < old < size else ()
-            status, kind, answer = self._post(format_add_checkpoint(old, proof, note))
+            status, kind, answer = self._send("/add-checkpoint", format_add_checkpoint(old, proof, note))
             if status == HTTPStatus.OK:
                 return self._cosigned(note, answer)
             if status != HTTPStatus.CONFLICT or kind != _SIZE_TYPE:
@@ -152,8 +197,8 @@ class WitnessAnchor:
             theirs = _size(answer, who)
             if theirs > size:
                 raise WitnessContradicts(
-                    f"{who} cosigned {checkpoint.origin} at size {theirs}; ours has {size}: entries are missing here, "
-                    "or somebody else signs with its key"
+                    f"{who} says that it cosigned {checkpoint.origin} at size {theirs}; ours has {size}: entries are "
+                    "missing here, or somebody else signs with its key"
                 )
             if theirs == old:
                 break
@@ -178,10 +223,15 @@ class WitnessAnchor:
             raise WitnessUnavailable(f"{who} answers, but not with the key that it is known by. Is the key outdated?")
         return cosigned, cosignatures[0].unix_seconds
 
-    def _post(self, body: str) -> tuple[int, str, str]:
-        """(status, content type, start of the body) of the witness's answer. Raises WitnessUnavailable without one."""
+    def _send(self, path: str, body: str | None) -> tuple[int, str, str]:
+        """(status, content type, start of the body) of the answer to a POST, or to a GET where ``body`` is None.
+
+        Raises WitnessUnavailable without one.
+        """
         request = urllib.request.Request(  # noqa: S310 - WitnessAddress allows http and https alone
-            f"{self.address.url}/add-checkpoint", body.encode(), {"Content-Type": "text/plain; charset=utf-8"}
+            f"{self.address.url}{path}",
+            None if body is None else body.encode(),
+            {} if body is None else {"Content-Type": "text/plain; charset=utf-8"},
         )
         try:
             try:
@@ -228,13 +278,14 @@ class WitnessAnchor:
 
 
 def read_witnessed(folder: Path, keys: Sequence[CosignatureKey]) -> AnchorReading:
-    """All cosigned checkpoints below an anchor folder, and what witnesses refused.
+    """All cosigned checkpoints below an anchor folder, and what witnesses dispute.
 
     A cosignature by one of ``keys`` attests the time in it; others count as copies. A witness whose last word is
-    that it cosigned another history is a SPLIT_VIEW.
+    that it cosigned another history is WITNESS_DISPUTES, a status: nobody signed that word, and whoever is on the way
+    to the witness can say it. Checkpoints that prove it are among the others, and contradict the ledger by themselves.
     """
     records = [record for path in sorted(folder.glob("*/witness/*.jsonl")) for record in _read_file(path, keys)]
-    refusals: list[Finding] = []
+    disputes: list[Finding] = []
     damaged = [record for record in records if isinstance(record, str)]
     for path in sorted(folder.glob("*/witness/*.state")):
         try:
@@ -243,9 +294,10 @@ def read_witnessed(folder: Path, keys: Sequence[CosignatureKey]) -> AnchorReadin
             damaged.append(f"{path}: {exc}")
             continue
         if state.trouble == "contradicts":
-            refusals.append(Finding(Code.SPLIT_VIEW, state.origin, f"{state.problem} (since {state.since}, {path})"))
+            detail = f"{state.problem} (since {state.since}, {path})"
+            disputes.append(Finding(Code.WITNESS_DISPUTES, state.origin, detail))
     return AnchorReading(
-        tuple(record for record in records if isinstance(record, AnchoredCheckpoint)), tuple(damaged), tuple(refusals)
+        tuple(record for record in records if isinstance(record, AnchoredCheckpoint)), tuple(damaged), tuple(disputes)
     )
 
 

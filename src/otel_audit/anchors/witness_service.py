@@ -28,10 +28,11 @@ from typing import IO, Final
 from otel_audit.errors import ConfigError, StoreError, StoreLocked, VerificationError
 from otel_audit.ledger.checkpoint import read_checkpoint
 from otel_audit.ledger.cosignature import CosignatureKey, CosignatureSigner
-from otel_audit.ledger.note import VerifierKey
+from otel_audit.ledger.note import VerifierKey, parse_note
 from otel_audit.ledger.witnessing import (
     AddCheckpoint,
     SplitView,
+    UnknownOrigin,
     check_continues,
     check_signed,
     parse_add_checkpoint,
@@ -115,38 +116,57 @@ class Witness:
         check_signed(request, self._logs)
         origin = request.checkpoint.origin
         with self._locks[origin]:
-            newest_note = self._newest_note(origin)
+            newest_note, _ = self._newest(origin)
             newest = read_checkpoint(newest_note) if newest_note else None
             try:
                 check_continues(request, newest)
             except (SplitView, VerificationError):
                 self._keep_evidence(request, newest_note)
                 raise
-            self._remember(request)
-            return self._signer.cosign(request.text, self._clock() // _NANOS)
+            seconds = self._clock() // _NANOS
+            self._remember(request, seconds)
+            return self._signer.cosign(request.text, seconds)
+
+    def cosigned(self, origin: str) -> str:
+        """The newest checkpoint that was cosigned, with the cosignature of then: what a refusal is proved with.
+
+        "" when none was. Raises UnknownOrigin, or StoreError when its memory can't be read.
+        """
+        if origin not in self._logs:
+            raise UnknownOrigin(f"no ledger {origin!r} is known here")
+        with self._locks[origin]:
+            note, seconds = self._newest(origin)
+        return note and note + self._signer.cosign(parse_note(note)[0], seconds)
 
     def newest(self, origin: str) -> Checkpoint | None:
         """The newest checkpoint of a ledger that was cosigned, None if none was."""
-        note = self._newest_note(origin)
+        note, _ = self._newest(origin)
         return read_checkpoint(note) if note else None
 
-    def _newest_note(self, origin: str) -> str:
+    def _newest(self, origin: str) -> tuple[str, int]:
+        """The newest note that was cosigned, and when (seconds since 1970; 0 where it was not noted)."""
         path = self._state_file(origin)
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
-            note = str(state["note"])
+            note, seconds = str(state["note"]), int(state.get("cosigned_at", 0))
             if state["origin"] != origin or read_checkpoint(note).origin != origin:
                 raise ValueError(f"it is of {state['origin']!r}")  # noqa: TRY301 - one message for all damage
         except FileNotFoundError:
-            return ""
+            return "", 0
         except (OSError, ValueError, KeyError, TypeError, VerificationError) as exc:
             # Never taken for "nothing cosigned yet": that would let another history in.
             raise StoreError(f"{path}: can not be read ({exc}). Restore it from a backup") from exc
-        return note
+        return note, seconds
 
-    def _remember(self, request: AddCheckpoint) -> None:
+    def _remember(self, request: AddCheckpoint, seconds: int) -> None:
         path = self._state_file(request.checkpoint.origin)
-        state = {"origin": request.checkpoint.origin, "size": request.checkpoint.size, "note": request.note}
+        checkpoint = request.checkpoint
+        state = {
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "cosigned_at": seconds,
+            "note": request.note,
+        }
         try:
             _write_durably(path, json.dumps(state, indent=2, ensure_ascii=False) + "\n")
         except OSError as exc:

@@ -30,7 +30,10 @@ _SIZE_TYPE: Final = "text/x.tlog.size"  # tlog-witness
 
 
 def witness_app(witness: Witness) -> Starlette:
-    """``POST /add-checkpoint`` as C2SP tlog-witness has it, and ``GET /`` with the verifier key."""
+    """``POST /add-checkpoint`` as C2SP tlog-witness has it, and two of our own beside it.
+
+    ``GET /`` is the verifier key, ``GET /cosigned?origin=…`` the newest checkpoint that was cosigned for a ledger.
+    """
 
     async def add_checkpoint(request: Request) -> Response:
         body = bytearray()
@@ -43,7 +46,16 @@ def witness_app(witness: Witness) -> Starlette:
     async def key(_: Request) -> Response:
         return PlainTextResponse(witness.key.format() + "\n")
 
-    return Starlette(routes=[Route("/add-checkpoint", add_checkpoint, methods=["POST"]), Route("/", key)])
+    async def cosigned(request: Request) -> Response:
+        return await to_thread.run_sync(_cosigned, witness, request.query_params.get("origin", ""))
+
+    return Starlette(
+        routes=[
+            Route("/add-checkpoint", add_checkpoint, methods=["POST"]),
+            Route("/cosigned", cosigned),
+            Route("/", key),
+        ]
+    )
 
 
 def _answer(witness: Witness, body: bytes) -> Response:
@@ -65,8 +77,22 @@ def _answer(witness: Witness, body: bytes) -> Response:
         _LOG.error("refused, and kept as evidence: %s", exc)
         return PlainTextResponse(f"{exc}\n", status_code=422)
     except StoreError as exc:
-        _LOG.error("%s", exc)
-        return PlainTextResponse("the witness can not use its memory; its operator knows why\n", status_code=503)
+        return _without_memory(exc)
+
+
+def _cosigned(witness: Witness, origin: str) -> Response:
+    try:
+        note = witness.cosigned(origin)
+    except UnknownOrigin as exc:
+        return PlainTextResponse(f"{exc}\n", status_code=404)
+    except StoreError as exc:
+        return _without_memory(exc)
+    return PlainTextResponse(note or "nothing of it was cosigned yet\n", status_code=200 if note else 404)
+
+
+def _without_memory(exc: StoreError) -> Response:
+    _LOG.error("%s", exc)
+    return PlainTextResponse("the witness can not use its memory; its operator knows why\n", status_code=503)
 
 
 @click.command(epilog="\b\nExample: otel-audit witness --data witness-data --port 8090 --log log.pub")

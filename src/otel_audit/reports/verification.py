@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from textwrap import TextWrapper
 from typing import Any, Final, Literal
 
 from otel_audit.anchors import AnchorReading
@@ -53,7 +54,7 @@ class Report:
         """The same report with findings about what it was compared with."""
         if not more:
             return self
-        return replace(self, status=_overall(self.ledgers, more), findings=(*self.findings, *more))
+        return replace(self, status=_overall(self.ledgers, [*self.findings, *more]), findings=(*self.findings, *more))
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``otel-audit verify --json`` prints; a root hash is hex, or None when it can't be known."""
@@ -139,7 +140,8 @@ def verify_database(
         for seq, stored_under in elsewhere.get(origin, {}).items():
             found.add(Code.ROW_MODIFIED, f"entry {seq} is stored under {stored_under!r}", seq=seq, column="origin")
         if anchors is not None:
-            check_quorum([each for each in anchored.get(origin, []) if each.kind != "digest"], trust, found)
+            witnessed = [each for each in anchored.get(origin, []) if each.kind != "digest"]
+            check_quorum(witnessed, trust, found, times.now_unix_nano if times else 0)
             if not any(key.name == origin for key in trust.verifier_keys):
                 _compare_with_digests(extent, named, found)
         asked = Asked(
@@ -207,16 +209,20 @@ def format_report(report: Report) -> str:
             f"  root hash          {ledger.root_hash.hex() if ledger.root_hash is not None else 'not known'}",
             "",
         ]
-    if report.findings:
-        lines.append("Findings:")
-        for finding in report.findings:
-            where = [finding.origin] if finding.origin else []
-            where += [f"entry {finding.seq}"] if finding.seq is not None else []
-            where += [f"column {finding.column}"] if finding.column else []
-            lines.append(f"  {finding.code}  {', '.join(where)}")
-            lines.append(f"      {finding.detail}")
-        lines.append("")
+    lines += _told("Findings:", [each for each in report.findings if each.code not in STATUS_CODES])
+    lines += _told("To know (no sign of tampering):", [each for each in report.findings if each.code in STATUS_CODES])
     return "\n".join([*lines, *_LIMITS]) + "\n"
+
+
+def _told(heading: str, findings: Sequence[Finding]) -> list[str]:
+    lines = [heading] if findings else []
+    for finding in findings:
+        where = [finding.origin] if finding.origin else []
+        where += [f"entry {finding.seq}"] if finding.seq is not None else []
+        where += [f"column {finding.column}"] if finding.column else []
+        lines.append(f"  {finding.code}  {', '.join(where)}")
+        lines += _WRAP.wrap(finding.detail)
+    return [*lines, ""] if findings else []
 
 
 _VERDICTS: Final[dict[Status, str]] = {
@@ -229,9 +235,13 @@ _ENGINE_MODE: Final = (
     "tree, signatures, anchors and texts were checked here. Leave --fast out to believe nobody.",
     "",
 )
+_WRAP: Final = TextWrapper(
+    100, initial_indent=" " * 6, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
+)
 _LIMITS: Final = (
-    "What this can not tell: whether an event was true; whether an event was never sent; and what somebody who",
-    "held the signing key did to entries before they were anchored outside of that person's reach.",
+    "What this can not tell: whether an event was true; whether an event was never sent; what somebody",
+    "who held the signing key did to entries before they were anchored outside of that person's reach;",
+    "and whether the store and every anchor that was compared were put back together to an older state.",
 )
 
 
