@@ -76,6 +76,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "TSA_INVALID": "A timestamp does not hold.",
     "WRONG_TSA": "A timestamp is from an authority that is not trusted.",
     "IMPRINT_MISMATCH": "A timestamp belongs to something else.",
+    "OTS_PENDING": "An OpenTimestamps proof attests no time yet, or none that somebody here could vouch for.",
+    "OTS_INVALID": "An OpenTimestamps proof does not hold.",
     "ERASED": "A text was erased on request. The signed record of that is in the ledger.",
     "EXPIRED": "Entries were removed because their retention had ended. The signed record of that is in the ledger.",
     "UNANCHORED_TAIL": "The newest entries are not covered by an anchor yet. This is normal for some seconds.",

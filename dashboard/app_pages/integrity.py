@@ -156,6 +156,8 @@ def _anchor_row(state: deps.AnchorState, now: int) -> str:
     behind = "no"
     if state.lag_entries:
         behind = f"{count(state.lag_entries, 'entry', 'entries')}, for {duration(state.lag_seconds(now))}"
+    if state.pending:
+        success += f"; {count(state.pending, 'proof')} pending until a block has them"
     cells = (f"{state.name} ({state.kind})", success, behind, state.last_error or "none")
     return "<tr>" + "".join(f"<td>{esc(cell)}</td>" for cell in cells) + "</tr>"
 

@@ -41,6 +41,9 @@ ELSEWHERE = {
     Code.TSA_INVALID: "tests/integration/test_rfc3161_anchor.py::test_a_token_that_was_altered_is_named",
     Code.WRONG_TSA: "tests/integration/test_rfc3161_anchor.py::"
     "test_a_token_of_an_authority_that_is_not_trusted_is_named",
+    Code.OTS_PENDING: "tests/integration/test_opentimestamps_anchor.py::"
+    "test_a_block_that_nobody_vouches_for_attests_nothing",
+    Code.OTS_INVALID: "tests/integration/test_opentimestamps_anchor.py::test_a_proof_that_does_not_hold_is_named",
     Code.IMPRINT_MISMATCH: "tests/integration/test_rfc3161_anchor.py::test_a_token_for_another_note_is_named",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
 from otel_audit.ledger.digest import StoredDigest
@@ -54,6 +54,17 @@ class ExternalAnchor(Protocol):
         """Keep a note; publishing it again is harmless.
 
         Raises AnchorUnavailable when it has to be tried again, AnchorConflict when the anchor holds something else.
+        """
+
+
+@runtime_checkable
+class UpgradedAnchor(ExternalAnchor, Protocol):
+    """An anchor that promises first, and proves hours later."""
+
+    def upgrade(self) -> int:
+        """Complete what can be completed by now, and return how many promises are still open.
+
+        Raises AnchorUnavailable when it has to be tried again because something failed. Open promises are no failure.
         """
 
 

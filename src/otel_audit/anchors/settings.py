@@ -9,7 +9,13 @@
     kind = "rfc3161"
     url = "https://tsa.example.com"
 
-Credentials are never part of it: boto3 finds them in the environment, and timestamp authorities need none.
+    [[anchors]]
+    kind = "opentimestamps"
+    calendars = ["https://a.pool.opentimestamps.org"]
+    hashes = "https://blockstream.info/api/block-height/{height}"
+    headers = "https://blockstream.info/api/block/{hash}/header"
+
+Credentials are never part of it: boto3 finds them in the environment, and the others need none.
 """
 
 from __future__ import annotations
@@ -34,13 +40,22 @@ _KINDS: Final[Mapping[str, tuple[frozenset[str], frozenset[str], float]]] = {
         60.0,
     ),
     "rfc3161": (frozenset({"url"}), frozenset({"url"}), 900.0),
+    "opentimestamps": (
+        frozenset({"calendars", "headers", "hashes"}),
+        frozenset({"calendars", "headers"}),
+        86_400.0,
+    ),
 }
 _LONGEST_RETENTION_DAYS: Final = 36_500  # S3 Object Lock: 100 years
 
 
 @dataclass(frozen=True, slots=True)
 class AnchorSettings:
-    """One anchor. ``every_seconds`` is the shortest time between two checkpoints that it gets."""
+    """One anchor. ``every_seconds`` is the shortest time between two checkpoints that it gets.
+
+    ``headers`` is where the headers of Bitcoin's blocks come from: a folder, or a URL with ``{height}`` or ``{hash}``
+    in it; for the latter, ``hashes`` is a URL with ``{height}`` that gives the hash.
+    """
 
     kind: str
     name: str
@@ -51,11 +66,14 @@ class AnchorSettings:
     prefix: str = ""
     retain_days: int = 0
     url: str = ""
+    calendars: tuple[str, ...] = ()
+    headers: str = ""
+    hashes: str = ""
 
     @property
     def place(self) -> str:
         """Where it is, for people."""
-        return self.url or f"{self.endpoint or 's3:/'}/{self.bucket}/{self.prefix}"
+        return self.url or ", ".join(self.calendars) or f"{self.endpoint or 's3:/'}/{self.bucket}/{self.prefix}"
 
 
 def load_anchors(path: Path) -> tuple[AnchorSettings, ...]:
@@ -90,7 +108,7 @@ def _parse(table: Mapping[str, Any], where: str) -> AnchorSettings:
         raise ConfigError(f"{where}: {kind} has no setting {unknown[0]!r}; there are {', '.join(sorted(allowed))}")
     if missing := sorted(needed - table.keys()):
         raise ConfigError(f"{where}: {kind} needs {missing[0]}")
-    for field in fields - {"retain_days"}:
+    for field in fields - {"retain_days", "calendars"}:
         if not isinstance(table.get(field, ""), str):
             raise ConfigError(f"{where}: {field} {table[field]!r} is no text")
     for field in ("url", "endpoint"):
@@ -107,7 +125,32 @@ def _parse(table: Mapping[str, Any], where: str) -> AnchorSettings:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(f"{where}: name {name!r}: use lower-case letters, digits and hyphens")
     given = {field: table[field] for field in fields if field in table}
+    if kind == "opentimestamps":
+        given["calendars"] = _calendars(table["calendars"], where)
+        _check_header_source(given["headers"], given.get("hashes", ""), where)
     return AnchorSettings(kind=kind, name=name, every_seconds=float(every), **given)
+
+
+def _calendars(given: Any, where: str) -> tuple[str, ...]:
+    calendars = [given] if isinstance(given, str) else given
+    if not isinstance(calendars, list) or not calendars or not all(isinstance(each, str) for each in calendars):
+        raise ConfigError(f"{where}: calendars {given!r} is no list of URLs")
+    for each in calendars:
+        _check_url(each, f"{where}: calendar")
+    return tuple(calendars)
+
+
+def _check_header_source(headers: str, hashes: str, where: str) -> None:
+    for field, text in (("headers", headers), ("hashes", hashes)):
+        if "://" in text:
+            _check_url(text, f"{where}: {field}")
+    if "://" not in headers:
+        if hashes or "{" in headers or not headers:
+            raise ConfigError(f"{where}: headers {headers!r} is no folder; a folder has no {{height}} and no hashes")
+    elif ("{hash}" in headers) != ("{height}" in hashes) or ("{hash}" not in headers and "{height}" not in headers):
+        raise ConfigError(
+            f"{where}: headers {headers!r} needs {{height}}; or {{hash}}, with a URL with {{height}} as hashes"
+        )
 
 
 def _check_url(text: str, where: str) -> None:

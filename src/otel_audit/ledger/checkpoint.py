@@ -36,7 +36,7 @@ class AnchoredCheckpoint:
 
     ``attested_unix_nano`` is when it existed at the latest, by a clock that is not the publisher's (nanoseconds since
     1970; None: nobody else attests a time), and ``evidence`` what proves that: a timestamp token, for instance.
-    An anchor sets the time only after verifying the evidence.
+    An anchor sets the time only after verifying the evidence. ``block_header`` is that of an OpenTimestamps proof.
     """
 
     origin: str
@@ -46,6 +46,7 @@ class AnchoredCheckpoint:
     kind: str = "file"
     attested_unix_nano: int | None = None
     evidence: bytes = b""
+    block_header: bytes = b""
 
 
 def format_checkpoint(checkpoint: Checkpoint) -> str:

@@ -51,6 +51,8 @@ class Code(StrEnum):
     TSA_INVALID = "TSA_INVALID"
     WRONG_TSA = "WRONG_TSA"
     IMPRINT_MISMATCH = "IMPRINT_MISMATCH"
+    OTS_PENDING = "OTS_PENDING"
+    OTS_INVALID = "OTS_INVALID"
     UNANCHORED_TAIL = "UNANCHORED_TAIL"
     ERASED = "ERASED"
     EXPIRED = "EXPIRED"
@@ -70,6 +72,7 @@ STATUS_CODES: Final = frozenset(
         Code.ERASED,
         Code.EXPIRED,
         Code.ANCHOR_DAMAGED,
+        Code.OTS_PENDING,
         Code.NOTHING_VERIFIED,
         Code.MANIFEST_UNSIGNED,
     }

@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 from otel_audit.ledger.findings import Code, Findings
 
 NANOS: Final = 1_000_000_000
-_LATE_KINDS: Final = frozenset({"ots", "opentimestamps", "digest"})  # attest hours after the checkpoint was made
+_LATE_KINDS: Final = frozenset({"opentimestamps", "digest"})  # attest hours after the checkpoint was made
 _NEVER: Final = -(1 << 63)  # before any DateTime64
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -6,7 +6,8 @@
       "tsa_roots": ["-----BEGIN CERTIFICATE-----...", ...],     roots of timestamp authorities, PEM
       "anchors": [{"kind": "s3", "bucket": ...}, ...],          where anchors must be
       "witnesses": ["<name>+<hash>+<key>", ...],                C2SP tlog-cosignature verifier keys
-      "witness_quorum": 2                                       how many of them must have cosigned
+      "witness_quorum": 2,                                      how many of them must have cosigned
+      "bitcoin_blocks": {"840000": "<hash, hex>", ...}          blocks that are known to be Bitcoin's, by height
     }
 
 Only ``verifier_keys`` is needed. A file of one key a line is a trust file, too.
@@ -15,15 +16,25 @@ Only ``verifier_keys`` is needed. A file of one key a line is a trust file, too.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.note import VerifierKey
 
-_FIELDS: Final = ("verifier_keys", "compromised_keys", "tsa_roots", "anchors", "witnesses", "witness_quorum")
+_FIELDS: Final = (
+    "verifier_keys",
+    "compromised_keys",
+    "tsa_roots",
+    "anchors",
+    "witnesses",
+    "witness_quorum",
+    "bitcoin_blocks",
+)
+_BLOCK_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _EXPECTED: Final = 'expected {"verifier_keys": [...]} or one key a line'
 
 
@@ -32,7 +43,7 @@ class Trust:
     """Trust roots. ``compromised_keys`` maps ``name+hash`` to nanoseconds since 1970; ``tsa_roots`` are PEM texts.
 
     ``anchors`` are what anchors the ledger must have, as the tables that configure them; ``witnesses`` are the
-    texts of cosignature verifier keys.
+    texts of cosignature verifier keys. ``bitcoin_blocks`` maps heights to hashes of blocks, as explorers show them.
     """
 
     verifier_keys: tuple[VerifierKey, ...] = ()
@@ -41,17 +52,11 @@ class Trust:
     anchors: tuple[Mapping[str, Any], ...] = ()
     witnesses: tuple[str, ...] = ()
     witness_quorum: int = 0
+    bitcoin_blocks: Mapping[int, str] = field(default_factory=dict)
 
     def with_keys(self, keys: Iterable[VerifierKey]) -> Trust:
         """The same trust with more verifier keys."""
-        return Trust(
-            tuple(dict.fromkeys((*self.verifier_keys, *keys))),
-            self.compromised_keys,
-            self.tsa_roots,
-            self.anchors,
-            self.witnesses,
-            self.witness_quorum,
-        )
+        return replace(self, verifier_keys=tuple(dict.fromkeys((*self.verifier_keys, *keys))))
 
     def compromised_since(self, key: VerifierKey) -> int | None:
         """Since when a key must be taken for somebody else's too, in nanoseconds since 1970; None if never."""
@@ -72,6 +77,7 @@ def join_trust(trusts: Iterable[Trust]) -> Trust:
             (*joined.anchors, *(anchor for anchor in each.anchors if anchor not in joined.anchors)),
             tuple(dict.fromkeys((*joined.witnesses, *each.witnesses))),
             max(joined.witness_quorum, each.witness_quorum),
+            {**joined.bitcoin_blocks, **each.bitcoin_blocks},
         )
     return joined
 
@@ -88,6 +94,7 @@ def format_trust(trust: Trust) -> str:
         "anchors": [dict(anchor) for anchor in trust.anchors],
         "witnesses": list(trust.witnesses),
         "witness_quorum": trust.witness_quorum,
+        "bitcoin_blocks": {str(height): block for height, block in trust.bitcoin_blocks.items()},
     }
     kept = {name: value for name, value in document.items() if value or name == "verifier_keys"}
     return json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
@@ -115,9 +122,18 @@ def parse_trust(text: str, where: str) -> Trust:
             tuple(dict(anchor) for anchor in document.get("anchors", ())),
             tuple(map(str, document.get("witnesses", ()))),
             quorum,
+            dict(_block(*each) for each in document.get("bitcoin_blocks", {}).items()),
         )
     except (ValueError, TypeError, AttributeError) as exc:
         raise ConfigError(f"{where}: {exc}") from exc
+
+
+def _block(height: str, block_hash: str) -> tuple[int, str]:
+    if not height.isascii() or not height.isdecimal() or not _BLOCK_HASH.fullmatch(block_hash):
+        raise ValueError(
+            f"bitcoin_blocks: {height!r}: {block_hash!r} is not a height with a hash, 64 digits of lower-case hex"
+        )
+    return int(height), block_hash
 
 
 def _nanos(instant: str) -> int:

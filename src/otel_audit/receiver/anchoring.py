@@ -1,8 +1,9 @@
 """Carries checkpoints to external anchors, each on a thread of its own: the sequencer never waits for one.
 
 An anchor gets the newest checkpoint, at most every ``every_seconds``, and what failed is tried again for as long as it
-takes. How far each anchor is lies in ``DATA/otel-audit/anchors/<name>.json``, so that a restart goes on and the
-dashboard can tell; a meter reports the same as ``otel_audit.anchor.*``.
+takes. One that proves later (OpenTimestamps) is asked again and again until it has. How far each anchor is lies in
+``DATA/otel-audit/anchors/<name>.json``, so that a restart goes on and the dashboard can tell; a meter reports the same
+as ``otel_audit.anchor.*``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from otel_audit.anchors import ExternalAnchor, Publication
+from otel_audit.anchors import ExternalAnchor, Publication, UpgradedAnchor
 from otel_audit.anchors.settings import AnchorSettings
 from otel_audit.errors import AnchorConflict, AuditError
 from otel_audit.ledger.digest import Digest
@@ -29,6 +30,8 @@ _LOG: Final = logging.getLogger(__name__)
 _FIRST_RETRY_SECONDS: Final = 5.0
 _LONGEST_RETRY_SECONDS: Final = 300.0
 _LAST_ATTEMPT_SECONDS: Final = 10.0
+_FIRST_UPGRADE_SECONDS: Final = 600.0  # a block comes every ten minutes, a calendar's transaction every few hours
+_LONGEST_UPGRADE_SECONDS: Final = 14_400.0
 
 
 class Carrier:
@@ -51,6 +54,8 @@ class Carrier:
         self._digests: list[Publication] = []  # every one is to be carried, in order of number
         self._stopping = False
         self._failures = 0
+        self._upgrade_due = 0  # nanoseconds since 1970; at the start at once
+        self._upgrade_seconds = _FIRST_UPGRADE_SECONDS
         fresh = AnchorState(settings.name, settings.kind, settings.place)
         last = AnchorState.read(folder, settings.name)
         # Under the same name another bucket has nothing yet.
@@ -85,13 +90,10 @@ class Carrier:
                 self._turn.notify_all()
 
     def carry_now(self) -> AnchorState:
-        """Publish what is offered without waiting for the rhythm, and return how far the anchor then is."""
+        """Publish and complete what can be, without waiting for the rhythm, and return how far the anchor then is."""
+        self._carry()
         with self._asking:
-            with self._turn:
-                publications = [*([self._offered] if self._offered else []), *self._digests]
-            for publication in publications:
-                if not self._publish(publication):
-                    break
+            self._upgrade()
         return self.state
 
     def stop(self, seconds: float) -> None:
@@ -103,16 +105,29 @@ class Carrier:
         if self._thread.is_alive():
             _LOG.warning("anchor %s does not answer; the next start goes on with it", self.settings.name)
 
+    def _carry(self) -> None:
+        with self._asking:
+            with self._turn:
+                publications = [*([self._offered] if self._offered else []), *self._digests]
+            for publication in publications:
+                if not self._publish(publication):
+                    break
+
     def _run(self) -> None:
         while True:
             with self._turn:
                 while not self._stopping:
-                    wait = self._seconds_until_due()
+                    publishing, upgrading = self._seconds_until_due(), self._seconds_until_upgrade()
+                    wait = min((each for each in (publishing, upgrading) if each is not None), default=None)
                     if wait is not None and wait <= 0:
                         break
                     self._turn.wait(wait)
                 stopping = self._stopping
-            self.carry_now()
+            if stopping or wait == publishing:
+                self._carry()
+            else:
+                with self._asking:
+                    self._upgrade()
             if stopping:
                 return
 
@@ -127,19 +142,48 @@ class Carrier:
         # A clock that was set back must not silence the anchor.
         return min((due - now) / 1e9, max(self.settings.every_seconds, _LONGEST_RETRY_SECONDS))
 
-    def _publish(self, publication: Publication) -> bool:
-        problem = ""
+    def _seconds_until_upgrade(self) -> float | None:
+        if not isinstance(self._anchor, UpgradedAnchor) or (self._upgrade_due and not self._state.pending):
+            return None
+        return min((self._upgrade_due - self._clock()) / 1e9, _LONGEST_UPGRADE_SECONDS)
+
+    def _ask(self, question: Callable[[], object]) -> str:
+        """Have the anchor do something; return what went wrong, empty when nothing did."""
         try:
-            self._anchor.publish(publication)
+            question()
         except AnchorConflict as exc:
-            problem = str(exc)
             _LOG.error("%s", exc)
+            return str(exc)
         except AuditError as exc:
-            problem = str(exc)
             _LOG.warning("%s; trying again", exc)
+            return str(exc)
         except Exception as exc:  # noqa: BLE001 - a defect of a library must not end the thread
-            problem = f"anchor {self.settings.name}: {type(exc).__name__}"
             _LOG.exception("anchor %s failed; trying again", self.settings.name)
+            return f"anchor {self.settings.name}: {type(exc).__name__}"
+        return ""
+
+    def _upgrade(self) -> None:
+        """Have promised proofs completed; less and less often while none comes."""
+        anchor = self._anchor
+        if not isinstance(anchor, UpgradedAnchor):
+            return
+        open_promises: list[int] = []
+        problem = self._ask(lambda: open_promises.append(anchor.upgrade()))
+        with self._turn:
+            now, pending = self._clock(), open_promises[0] if open_promises else max(1, self._state.pending)
+            if pending < self._state.pending:
+                self._upgrade_seconds = _FIRST_UPGRADE_SECONDS
+            self._upgrade_due = now + round(self._upgrade_seconds * 1e9)
+            self._upgrade_seconds = min(_LONGEST_UPGRADE_SECONDS, 2 * self._upgrade_seconds)
+            # While publishing fails, that is the problem to tell.
+            told = (self._state.last_error, self._state.last_error_unix_nano)
+            if not self._failures:
+                told = (problem, now if problem else 0)
+            self._state = replace(self._state, pending=pending, last_error=told[0], last_error_unix_nano=told[1])
+        self._write_state()
+
+    def _publish(self, publication: Publication) -> bool:
+        problem = self._ask(lambda: self._anchor.publish(publication))
         with self._turn:
             now = self._clock()
             if problem:
@@ -168,12 +212,18 @@ class Carrier:
                     last_error="",
                     last_error_unix_nano=0,
                 )
-            state = self._state
+            if not problem and isinstance(self._anchor, UpgradedAnchor):
+                self._state = replace(self._state, pending=self._state.pending + 1)
+                self._upgrade_seconds = _FIRST_UPGRADE_SECONDS
+                self._upgrade_due = now + round(self._upgrade_seconds * 1e9)
+        self._write_state()
+        return not problem
+
+    def _write_state(self) -> None:
         try:
-            state.write(self._folder)
+            self.state.write(self._folder)
         except AuditError as exc:
             _LOG.warning("what anchor %s has could not be written down: %s", self.settings.name, exc)
-        return not problem
 
 
 class Anchoring:

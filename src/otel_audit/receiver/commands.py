@@ -91,7 +91,7 @@ def receiver_options(command: _Command) -> _Command:
                 "--anchors",
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
                 envvar="OTEL_AUDIT_ANCHORS",
-                help="TOML file of [[anchors]] out of reach: S3 Object Lock, timestamp authorities.",
+                help="TOML file of [[anchors]] out of reach: S3 Object Lock, timestamp authorities, OpenTimestamps.",
             ),
             click.option(
                 "--checkpoint-seconds",

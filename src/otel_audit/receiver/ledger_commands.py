@@ -39,7 +39,7 @@ _LEDGER: Final = (
         "--anchors",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         envvar="OTEL_AUDIT_ANCHORS",
-        help="TOML file of [[anchors]] out of reach: S3 Object Lock, timestamp authorities.",
+        help="TOML file of [[anchors]] out of reach: S3 Object Lock, timestamp authorities, OpenTimestamps.",
     ),
 )
 
@@ -68,7 +68,7 @@ def checkpoint(*, as_json: bool, **ledger: Any) -> None:
 @click.command(epilog="\b\nExample: otel-audit anchor --now --data audit-data")
 @ledger_options
 @click.option("--now", is_flag=True, required=True, help="Do not wait for the anchors' own rhythm.")
-@click.option("--kind", default="", help="Only anchors of this kind: s3, rfc3161, or file.")
+@click.option("--kind", default="", help="Only anchors of this kind: s3, rfc3161, opentimestamps, or file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def anchor(*, now: bool, kind: str, as_json: bool, **ledger: Any) -> None:
     """Seal everything up to now, and publish it to the anchors out of reach. Exit code 1: one of them failed."""
@@ -80,6 +80,7 @@ def anchor(*, now: bool, kind: str, as_json: bool, **ledger: Any) -> None:
         click.echo(f"Ledger {done['origin']}, {done['size']:,} entries; digest {done['digest']} over all ledgers")
         for each in done["anchors"]:
             said = each["last_error"] or f"has {each['published_size']:,} entries"
+            said += f"; {each['pending']} proofs pending: their blocks are still to come" if each["pending"] else ""
             click.echo(f"  {each['name']:<24} {'FAILED' if each['last_error'] else 'ok':<7} {said}")
     if any(each["last_error"] for each in done["anchors"]):
         raise click.exceptions.Exit(1)

@@ -31,7 +31,7 @@ def evidence_to_hand_over(
     stored = [stored_tokens(records), read_witnessed(records.folder, [])] if records else []
     in_s3 = [settings for settings in external if settings.kind == "s3"]
     files = records.read_all() if records else AnchorReading()
-    return join_readings([files, read_anchors([], in_s3, (), origins), *stored])
+    return join_readings([files, read_anchors([], in_s3, origins=origins), *stored])
 
 
 def read_evidence(
@@ -57,7 +57,7 @@ def read_evidence(
     # What witnesses cosigned is read last: then it is not older than the checkpoints that it must cover.
     return trust, join_readings(
         [
-            read_anchors(folders, external, trust.tsa_roots, origins),
+            read_anchors(folders, external, trust, origins),
             *(read_witnessed(anchor.folder, witness_keys(trust)) for anchor in folders),
         ]
     )

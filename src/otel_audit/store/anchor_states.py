@@ -16,6 +16,7 @@ class AnchorState:
 
     ``newest_size`` is the newest checkpoint's, ``published_size`` that of the newest that the anchor has.
     ``published_digest`` is the number of the newest digest over all ledgers that it has.
+    ``pending`` are proofs that were promised and are still to come (OpenTimestamps).
     ``behind_since_unix_nano`` is when the first checkpoint was made that it lacks (0: it lacks none).
     """
 
@@ -29,6 +30,7 @@ class AnchorState:
     last_error: str = ""
     last_error_unix_nano: int = 0
     published_digest: int = 0
+    pending: int = 0
 
     @property
     def lag_entries(self) -> int:
