@@ -31,6 +31,7 @@ ELSEWHERE = {
     Code.ERASED: "tests/integration/test_erasure.py::test_nobody_finds_what_was_erased",
     Code.FALSE_TOMBSTONE: "tests/integration/test_erasure.py::test_what_a_hostile_operator_tries",
     Code.EXPIRED: "tests/integration/test_retention.py::test_what_expired_is_gone_and_explained",
+    Code.TEXTS_NOT_CHECKED: "tests/integration/test_verify_copy.py::test_a_copy_of_the_data_folder_alone",
     Code.WITNESS_QUORUM_MISSING: "tests/integration/test_witness.py::test_two_organisations_watch_each_other",
     Code.ANCHOR_MISSING: "tests/integration/test_s3_anchor.py::test_an_object_behind_a_delete_marker_is_named",
     Code.ANCHOR_OVERWRITTEN: "tests/integration/test_s3_anchor.py::test_an_object_that_was_overwritten_is_named",

@@ -50,6 +50,7 @@ class Code(StrEnum):
     WRONG_TSA = "WRONG_TSA"
     IMPRINT_MISMATCH = "IMPRINT_MISMATCH"
     UNANCHORED_TAIL = "UNANCHORED_TAIL"
+    TEXTS_NOT_CHECKED = "TEXTS_NOT_CHECKED"
     ERASED = "ERASED"
     EXPIRED = "EXPIRED"
     ANCHOR_DAMAGED = "ANCHOR_DAMAGED"
@@ -63,6 +64,7 @@ class Code(StrEnum):
 STATUS_CODES: Final = frozenset(
     {
         Code.UNANCHORED_TAIL,
+        Code.TEXTS_NOT_CHECKED,
         Code.ERASED,
         Code.EXPIRED,
         Code.ANCHOR_DAMAGED,
