@@ -82,6 +82,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "EXPIRED": "Entries were removed because their retention had ended. The signed record of that is in the ledger.",
     "UNANCHORED_TAIL": "The newest entries are not covered by an anchor yet. This is normal for some seconds.",
     "ANCHOR_DAMAGED": "A record in the anchor folder can not be read.",
+    "TEXTS_NOT_CHECKED": "Texts were not there to be checked.",
     "NOTHING_VERIFIED": "There was nothing that could be verified.",
     "FILE_MODIFIED": "A file of the bundle is not the one that was put into it.",
     "FILE_MISSING": "A file of the bundle is gone.",

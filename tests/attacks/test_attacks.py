@@ -31,6 +31,7 @@ ELSEWHERE = {
     Code.ERASED: "tests/integration/test_erasure.py::test_nobody_finds_what_was_erased",
     Code.FALSE_TOMBSTONE: "tests/integration/test_erasure.py::test_what_a_hostile_operator_tries",
     Code.EXPIRED: "tests/integration/test_retention.py::test_what_expired_is_gone_and_explained",
+    Code.TEXTS_NOT_CHECKED: "tests/integration/test_verify_copy.py::test_a_copy_of_the_data_folder_alone",
     Code.WITNESS_QUORUM_MISSING: "tests/integration/test_witness.py::test_two_organisations_watch_each_other",
     Code.WITNESS_PENDING: "tests/unit/test_quorum.py::test_only_what_witnesses_just_confirmed_is_pending",
     Code.WITNESS_DISPUTES: "tests/integration/test_witness.py::test_a_refusal_that_nobody_proves_is_no_alarm",

@@ -24,7 +24,7 @@ from otel_audit.ledger.times import Attestation, TimeChecker, TimeRules
 from otel_audit.ledger.trust import Trust
 from otel_audit.ledger.verify import Evidence, LedgerVerifier
 from otel_audit.model import EventType
-from otel_audit.reports._content_check import check_contents
+from otel_audit.reports._content_check import check_contents, pass_contents
 from otel_audit.reports._expired import read_expiries
 from otel_audit.reports.verifier_state import Verified
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
@@ -61,6 +61,7 @@ class LedgerReport:
 class Asked:
     """What a verification compares with: trust roots, anchored checkpoints (None: not compared), range of seqs.
 
+    ``without_texts``: that a copy of the data folder has no readable texts beside it is no reason to doubt it.
     ``is_fast``: the engine computes the leaf hashes. ``remembered`` is what an earlier run established; with
     ``is_incremental`` only what came after it is read. ``times`` says how far times may be apart.
     """
@@ -73,6 +74,7 @@ class Asked:
     times: TimeRules = field(default_factory=TimeRules)
     remembered: Verified | None = None
     is_incremental: bool = False
+    without_texts: bool = False
 
 
 class LedgerRun:
@@ -283,7 +285,11 @@ class LedgerRun:
         statements = self._reader.statements(self._origin, EventType.ERASURE)
         erasures = read_erasures(statements, self._history, self._findings)
         with closing(commitments), closing(texts):
-            count = check_contents(commitments, texts, self._findings, progress, erasures)
+            if self._reader.has_texts:
+                count = check_contents(commitments, texts, self._findings, progress, erasures)
+            else:
+                sealed = self._reader.sealed_seqs(self._origin, first, last)
+                count = pass_contents(commitments, sealed, self._findings, erasures)
         erasures.check_named(first, last, self._findings)
         if erasures.valid:
             sealed = self._reader.sealed_seqs(self._origin, first, last)
@@ -340,6 +346,8 @@ class LedgerRun:
         elif roots.sealed_size <= max(start, self._asked.seq_from):
             status = "unverifiable"
             findings.add(Code.NOTHING_VERIFIED, self._why_nothing(roots))
+        elif findings.has(Code.TEXTS_NOT_CHECKED) and not self._asked.without_texts:
+            status = "unverifiable"
         unanchored_from = roots.anchored_size if roots.anchored_size < roots.size else None
         if unanchored_from is not None and self._extent.row_count:
             self._report_unanchored(unanchored_from, roots.size)

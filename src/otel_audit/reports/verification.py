@@ -98,6 +98,7 @@ def verify_database(
     times: TimeRules | None = None,
     remembered: Mapping[str, Verified] | None = None,
     incremental: bool = False,
+    without_texts: bool = False,
 ) -> Report:
     """Verify every ledger of a database, also while a writer goes on.
 
@@ -110,6 +111,9 @@ def verify_database(
 
     ``remembered`` is what an earlier run established, by origin: it is compared like an anchor. With ``incremental``
     of such a ledger only the entries after that are read, and their texts: see docs/how-to/verify.md.
+
+    Where a database has no readable texts (``has_texts``) their number is a finding, and the status is ok only
+    ``without_texts``: whoever asks knows that they are elsewhere.
 
     Entries that are appended after the start are not looked at. Raises StoreError when the store doesn't answer.
     """
@@ -153,6 +157,7 @@ def verify_database(
             times or TimeRules(),
             known_before.get(origin),
             incremental,
+            without_texts,
         )
         run = LedgerRun(reader, extent, asked, found)
         ledgers.append(run.verify(frozenset(elsewhere.get(origin, ())), is_expected=origin in expected, progress=tell))
@@ -228,7 +233,7 @@ def _told(heading: str, findings: Sequence[Finding]) -> list[str]:
 _VERDICTS: Final[dict[Status, str]] = {
     "ok": "OK: what is stored is what was recorded.",
     "tampered": "TAMPERED: what is stored is not what was recorded. Keep everything as it is, and see the findings.",
-    "unverifiable": "UNVERIFIABLE: nothing was found wrong, but nothing proves that it is right either.",
+    "unverifiable": "UNVERIFIABLE: nothing was found wrong, but something could not be proven. See the findings.",
 }
 _ENGINE_MODE: Final = (
     "The hashes of the entries were computed by the engine that stores them (--fast): this believes the engine. Links,",

@@ -42,13 +42,16 @@ class Database:
         close: Callable[[], None] = lambda: None,
         *,
         texts_policy: str = "default",
+        has_texts: bool = True,
     ) -> None:
         """Use ``open_embedded`` or ``open_server``. ``place`` names the database in error messages, without secrets.
 
-        ``texts_policy`` is the engine's storage policy for audit_content.
+        ``texts_policy`` is the engine's storage policy for audit_content. Without ``has_texts`` that table is empty,
+        because its texts are in another place.
         """
         self.place = place
         self.texts_policy = texts_policy
+        self.has_texts = has_texts
         self.role = role
         self._connect = connect
         self._close = close
@@ -91,7 +94,7 @@ class Database:
 
     def reader(self) -> Database:
         """Return the same database for reading only: its clients run nothing that writes. Close it before this one."""
-        return Database(self.place, Role.READER, self._connect)
+        return Database(self.place, Role.READER, self._connect, has_texts=self.has_texts)
 
     def close(self) -> None:
         """Close every client; one that is still lent is closed when it comes back."""

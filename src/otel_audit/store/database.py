@@ -13,12 +13,15 @@ from otel_audit.store.server import open_server
 __all__ = ["DATABASE_NAME", "Database", "Role", "is_locked", "open_embedded", "open_for_reading", "open_server"]
 
 
-def open_for_reading(data: Path | None, url: str | None) -> Database:
+def open_for_reading(data: Path | None, url: str | None, *, needs_texts: bool = True) -> Database:
     """Open a ledger to read it, also while ``otel-audit up`` has its folder open.
 
     Give either ``data`` (a data folder) or ``url`` (a ClickHouse server). A folder that is open in a running
-    ``otel-audit up`` is read through that process. Raises ConfigError when there is nothing to read there,
-    StoreLocked when the folder is open in a process that does not serve readers.
+    ``otel-audit up`` is read through that process. Without ``needs_texts`` a folder whose readable texts are not
+    beside it, like a backup, is opened all the same: ``has_texts`` of the database tells.
+
+    Raises ConfigError when there is nothing to read there, StoreLocked when the folder is open in a process that does
+    not serve readers.
     """
     if (data is None) == (url is None):
         raise ConfigError("give either --data DIR (a data folder) or --url URL (a ClickHouse server)")
@@ -28,7 +31,7 @@ def open_for_reading(data: Path | None, url: str | None) -> Database:
     folder = DataFolder(data)
     folder.identity()
     if not is_locked(folder):
-        return open_embedded(folder, Role.READER)
+        return open_embedded(folder, Role.READER, needs_texts=needs_texts)
     run = folder.read_run()
     if run is None:
         raise locked_error(folder)

@@ -12,7 +12,7 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -65,10 +65,11 @@ _RESTORED_SIGNALS: Final = (
 _opening = threading.Lock()  # importing the engine changes the working directory of the whole process for a moment
 
 
-def open_embedded(folder: DataFolder, role: Role) -> Database:
+def open_embedded(folder: DataFolder, role: Role, *, needs_texts: bool = True) -> Database:
     """Open the engine on ``folder``, making folder and ledger when ``role`` is not READER.
 
-    WRITER migrates first when the schema is not current. Raises StoreLocked when another process (or this one)
+    WRITER migrates first when the schema is not current. Without ``needs_texts`` a READER gets a folder that has no
+    texts beside it, too: with an empty audit_content. Raises StoreLocked when another process (or this one)
     has the folder open, ConfigError when the folder can not be used, StoreError when the engine does not start.
     """
     if role is Role.READER:
@@ -83,7 +84,7 @@ def open_embedded(folder: DataFolder, role: Role) -> Database:
         )
     if role is Role.ADMIN:
         return _open(folder, role)
-    database = _open(folder, role)
+    database = _open(folder, role, needs_texts=needs_texts)
     try:
         if role is Role.WRITER and pending(database):
             database.close()
@@ -132,16 +133,29 @@ def locked_error(folder: DataFolder) -> StoreLocked:
     return StoreLocked(f"{folder.path}: {who} has the data folder open, and only one can. {advice}, then try again.")
 
 
-def _open(folder: DataFolder, role: Role) -> Database:
+def _open(folder: DataFolder, role: Role, *, needs_texts: bool = True) -> Database:
     if is_locked(folder):
         raise locked_error(folder)
-    if role is Role.READER and not folder.texts.is_dir():
+    if role is not Role.READER or folder.texts.is_dir():
+        folder.make_texts()
+        return _start(folder, role, folder.texts)
+    if needs_texts:
         raise ConfigError(
             f"{folder.texts}: the texts of this data folder are not here; backups leave them out. Put its keys back as "
             f"{folder.data_keys} and start `otel-audit up --data {folder.path}` once: it makes the texts anew."
         )
-    folder.make_texts()
-    config = _write_config(folder, role)
+    # Nothing may be made in their place: the next one who opens the folder has to see that they are not there.
+    stand_in = tempfile.TemporaryDirectory(prefix="otel-audit-no-texts-")
+    try:
+        return _start(folder, role, Path(stand_in.name), stand_in.cleanup)
+    except BaseException:
+        stand_in.cleanup()
+        raise
+
+
+def _start(folder: DataFolder, role: Role, texts: Path, then: Callable[[], None] | None = None) -> Database:
+    """Start the engine with its texts in ``texts``; ``then`` is done after it is closed: only where none are there."""
+    config = _write_config(folder, role, texts)
 
     def connect(wanted: Role, database: str | None = DATABASE_NAME) -> Client:
         settings: dict[str, Any] = {}
@@ -167,11 +181,14 @@ def _open(folder: DataFolder, role: Role) -> Database:
             f"{folder.path}: the embedded engine does not start: {exc}. One process can have one data folder open; "
             "close the other one, or check that the folder is whole."
         ) from exc
-    tempfile.tempdir = str(folder.tmp.resolve())  # every insert passes through a temporary file: keep it private
+    if then is None:
+        tempfile.tempdir = str(folder.tmp.resolve())  # every insert passes through a temporary file: keep it private
 
     def close() -> None:
         keeper.close()
         tempfile.tempdir = before
+        if then is not None:
+            then()
 
     try:
         if role is Role.ADMIN:
@@ -181,7 +198,7 @@ def _open(folder: DataFolder, role: Role) -> Database:
     except BaseException:
         close()
         raise
-    return Database(str(folder.path), role, connect, close, texts_policy=TEXTS_POLICY)
+    return Database(str(folder.path), role, connect, close, texts_policy=TEXTS_POLICY, has_texts=then is None)
 
 
 def _require_rights(client: Client, folder: DataFolder, role: Role) -> None:
@@ -194,14 +211,14 @@ def _require_rights(client: Client, folder: DataFolder, role: Role) -> None:
         )
 
 
-def _write_config(folder: DataFolder, role: Role) -> Path:
+def _write_config(folder: DataFolder, role: Role, texts: Path) -> Path:
     path = folder.home.resolve() / f"engine-{role}.xml"
     template = Template(files("otel_audit.store").joinpath("engine.xml").read_text(encoding="utf-8"))
     limits = _READER_SETTINGS if role is Role.READER else {"max_execution_time": 0, "readonly": 0}
     text = template.substitute(
         config_path=escape(str(path)),
         grant=_GRANTS[role],
-        texts_path=escape(f"{folder.texts.resolve()}/"),
+        texts_path=escape(f"{texts.resolve()}/"),
         texts_policy=TEXTS_POLICY,
         max_memory_bytes=_MAX_QUERY_BYTES,
         max_execution_seconds=limits["max_execution_time"],

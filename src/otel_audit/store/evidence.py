@@ -75,6 +75,7 @@ class EvidenceReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.has_texts = database.has_texts
         with database.client() as client:
             self._tables = {name for (name,) in client.query(sql("verify_tables")).result_rows}
 
