@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from otel_audit.anchors.settings import load_anchors
 from otel_audit.ledger.note import Signer
 from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Making, write_bundle
@@ -67,15 +66,12 @@ def bundle(
     where = filter_from(filters)
     data, url = chosen_store(data, url)
     folder = DataFolder(data) if data else None
-    place = anchor_dir or (folder.anchors if folder else None)
-    external = load_anchors(anchors_from) if anchors_from else ()
-    origins = [folder.identity().origin] if folder and external else None
-    anchors = evidence_to_hand_over(place, external, origins)
+    anchors = evidence_to_hand_over(folder, anchor_dir, anchors_from)
     for trouble in (*anchors.damaged, *(f"{each.code}: {each.detail}" for each in anchors.findings)):
         click.echo(f"Anchors: {trouble}", err=True)
     making = Making(time.time_ns(), maker(), purpose, version("otel-audit"))
     with open_store(data, url) as database, whole_file(out) as file:
-        collector = Collector(database, where, anchors.checkpoints)
+        collector = Collector(database, where, anchors)
         made = write_bundle(file, collector, making, signer=signer_of(folder), scratch=out.resolve().parent)
         record_taken(data, "bundle", where, rows=made.entries + made.related, purpose=purpose)
     if as_json:
