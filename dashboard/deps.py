@@ -122,6 +122,12 @@ def price_file() -> Path | None:
     return _settings.data / "prices.toml" if _settings.data else None
 
 
+def anchors_file() -> Path | None:
+    """The file of ``[[anchors]]`` that a bundle takes from, OTEL_AUDIT_ANCHORS_FROM, as `otel-audit bundle` does."""
+    given = os.environ.get("OTEL_AUDIT_ANCHORS_FROM", "").strip()
+    return Path(given) if given else None
+
+
 def trace_link_templates() -> str:
     """The operator's links to trace viewers, OTEL_AUDIT_TRACE_LINK; empty when there are none."""
     return os.environ.get("OTEL_AUDIT_TRACE_LINK", "").strip()
@@ -159,9 +165,8 @@ def witnesses() -> list[WitnessState]:
 def bundle(where: Filter, purpose: str) -> tuple[IO[bytes], Made]:
     """Make the evidence bundle of a filter in a file without a name, and return it at its start."""
     folder = _folder() if _settings.data else None
-    anchor = _anchor()
-    anchors = evidence_to_hand_over(anchor.folder if anchor else None)
-    collector = Collector(database(), where, anchors.checkpoints)
+    anchors = evidence_to_hand_over(folder, _settings.anchor_dir, anchors_file())
+    collector = Collector(database(), where, anchors)
     making = Making(now_unix_nano(), viewer(), purpose, version("otel-audit"))
     file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever sends it closes it
     try:

@@ -32,7 +32,7 @@ COMMANDS: Final = {
     "search": "otel_audit.reports.read_commands",
     "timeline": "otel_audit.reports.read_commands",
     "trace": "otel_audit.reports.read_commands",
-    "export": "otel_audit.reports.read_commands",
+    "export": "otel_audit.export_command",
     "bundle": "otel_audit.bundle_command",
     "verify": "otel_audit.reports.verify_command",
     "receipt": "otel_audit.reports.receipt_command",

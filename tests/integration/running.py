@@ -15,6 +15,8 @@ from typing import Any
 
 import grpc
 
+from otel_audit.semconv import AUDIT_TARGET_TYPE
+
 START_SECONDS = 60
 COMMAND = [sys.executable, "-m", "otel_audit"]
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -96,10 +98,11 @@ def verify(data: Path, *options: str, code: int = 0) -> dict[str, Any]:
 
 
 def exported(data: Path, *options: str) -> list[dict[str, Any]]:
-    """The rows of ``otel-audit export --format jsonl``."""
+    """The rows of ``otel-audit export --format jsonl``, without those that earlier calls of this left."""
     out = data.parent / "export.jsonl"
     run("export", "--data", str(data), "--format", "jsonl", "--out", str(out), *options)
-    return [json.loads(line) for line in out.read_text().splitlines()]
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    return [row for row in rows if row["attributes"].get(AUDIT_TARGET_TYPE) != "export"]
 
 
 def alter(data: Path, *statements: str) -> None:

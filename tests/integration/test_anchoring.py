@@ -2,8 +2,10 @@
 
 import json
 import threading
+from zipfile import ZipFile
 
 import boto3
+import deps
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -12,8 +14,9 @@ from otel_audit.anchors.settings import load_anchors
 from otel_audit.errors import AnchorUnavailable, ConfigError
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.trust import Trust, format_trust
-from otel_audit.model import Checkpoint
+from otel_audit.model import Checkpoint, Filter
 from otel_audit.receiver.anchoring import Anchoring
+from otel_audit.reports.bundle.check import verify_bundle
 from otel_audit.store.anchor_states import AnchorState, read_states
 from otel_audit.store.folder import DataFolder
 from tests.integration.local_tsa import LocalTsa, serving
@@ -63,8 +66,8 @@ def found(report):
     return {finding["code"] for finding in report["findings"]}
 
 
-def test_checkpoints_reach_the_anchors_and_verify_reads_them_back(tmp_path, places, tsa):
-    """Bucket and authority get the ledger as it is, verify compares with both, and another bucket is noticed."""
+def test_checkpoints_reach_the_anchors_and_verify_reads_them_back(tmp_path, places, tsa, shared_engine, monkeypatch):
+    """Bucket and authority get the ledger as it is, verify and bundles take both, and another bucket is noticed."""
     data = tmp_path / "data"
     with running(data, "--no-dashboard", "--anchors", str(places)) as up:
         up.export(spans_request(0, 7).SerializeToString())
@@ -86,6 +89,31 @@ def test_checkpoints_reach_the_anchors_and_verify_reads_them_back(tmp_path, plac
     trust = str(trust_file(data, tsa))
     report = verify(data, "--anchors-from", str(places), "--trust", trust)
     assert (report["status"], report["findings"]) == ("ok", [])
+
+    run(
+        "bundle", "--data", str(data), "--anchors-from", str(places), "--out", str(tmp_path / "b.zip"), "--purpose", "x"
+    )
+    monkeypatch.setenv("OTEL_AUDIT_ANCHORS_FROM", str(places))
+    shared_engine.closed()
+    deps.configure(deps.Settings(data=data))
+    try:
+        by_dashboard, _ = deps.bundle(Filter(), "x")
+    finally:
+        deps.reset()
+    with by_dashboard, ZipFile(tmp_path / "b.zip") as ours, ZipFile(by_dashboard) as theirs:
+        records = [
+            {name: archive.read(name) for name in archive.namelist() if name.startswith(("anchors/", "digests/"))}
+            for archive in (ours, theirs)
+        ]
+    assert records[0] == records[1], "the dashboard hands out the same evidence as the command"
+    read = {name: json.loads(raw) for name, raw in records[0].items() if name.endswith(".json")}
+    assert {each["kind"] for name, each in read.items() if name.startswith("anchors/")} == {"file", "s3", "rfc3161"}
+    assert len([name for name in read if name.startswith("digests/")]) == 2, "of the folder and of the bucket"
+    lock = json.loads(next(raw for name, raw in records[0].items() if name.endswith(".evidence")))
+    assert (lock["bucket"], lock["object_lock_mode"]) == ("anchors", "COMPLIANCE")
+    assert lock["object_lock_retain_until"] > lock["last_modified"], "until then nobody can remove it"
+    report = verify_bundle(tmp_path / "b.zip", trust_file(data, tsa))
+    assert (report.status, report.findings) == ("ok", ())
 
     other = anchors_file(tmp_path, load_anchors(places)[0].endpoint, load_anchors(places)[1].url, "other")
     report = verify(data, "--anchors-from", str(other), "--trust", trust, code=1)

@@ -16,8 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from otel_audit.anchors import AnchorReading
 from otel_audit.errors import ConfigError
-from otel_audit.ledger.checkpoint import AnchoredCheckpoint
+from otel_audit.ledger.checkpoint import AnchoredCheckpoint, sign_checkpoint
+from otel_audit.ledger.digest import Digest, StoredDigest, Tip, sign_digest
 from otel_audit.ledger.erasure import Erasure
 from otel_audit.ledger.findings import STATUS_CODES, Code
 from otel_audit.ledger.note import Signer
@@ -25,7 +27,7 @@ from otel_audit.ledger.proof_file import parse_proof, verify_proof
 from otel_audit.ledger.schema import COLUMNS
 from otel_audit.ledger.statement import sign_statement
 from otel_audit.ledger.trust import Trust, format_trust
-from otel_audit.model import AuditEvent, Filter
+from otel_audit.model import AuditEvent, Checkpoint, Filter
 from otel_audit.reports.bundle import verify_bundle as program
 from otel_audit.reports.bundle.check import format_bundle_report, verify_bundle
 from otel_audit.reports.bundle.evidence import Collector
@@ -39,6 +41,8 @@ PROGRAM = Path(program.__file__)
 SECOND = 1_000_000_000
 WHERE = Filter(since=START + 5 * SECOND, until=START + 12 * SECOND)  # entries 5 to 11; 5 and 10 have texts
 ERASED, ERASURE = 15, 20
+OTHER = Signer("audit.example.com/other", b"o" * 32)
+OTHERS = Checkpoint(OTHER.verifier_key.name, 7, b"r" * 32)
 
 
 def history():
@@ -71,9 +75,21 @@ def anchors(built, *sizes):
     return [AnchoredCheckpoint(ORIGIN, built.note(size), f"/home/jane/x/2026.jsonl line {size}") for size in sizes]
 
 
-def make(database, built, where=WHERE, anchored=(100, 290), signer=SIGNER):
+def digest(built, *sizes, signer=SIGNER, number=1):
+    """A daily digest of this ledger and another one."""
+    tips = tuple(Tip(note, 0) for note in (*map(built.note, sizes), sign_checkpoint(OTHERS, [OTHER])))
+    made = Digest(signer.verifier_key.name, number, "", "2026-11-25T00:00:00Z", tips)
+    return StoredDigest(sign_digest(made, [signer]), f"/home/jane/x/digests/{number}.note", "x")
+
+
+def reading(built, *sizes, digests=()):
+    return AnchorReading(tuple(anchors(built, *sizes)), digests=tuple(digests))
+
+
+def make(database, built, where=WHERE, anchored=(100, 290), signer=SIGNER, digests=()):
     out = io.BytesIO()
-    made = write_bundle(out, Collector(database, where, anchors(built, *anchored)), MAKING, signer=signer)
+    collector = Collector(database, where, reading(built, *anchored, digests=digests))
+    made = write_bundle(out, collector, MAKING, signer=signer)
     return made, out.getvalue()
 
 
@@ -96,7 +112,8 @@ _FILES: dict[str, bytes] = {}  # of the bundle of WHERE, once it was made
 def files(request, built):
     """The files of the bundle of WHERE, to tamper with: the engine is asked once."""
     if not _FILES:
-        _FILES.update(unpacked(make(request.getfixturevalue("stored"), built)[1]))
+        digests = [digest(built, 100)]
+        _FILES.update(unpacked(make(request.getfixturevalue("stored"), built, digests=digests)[1]))
     return dict(_FILES)
 
 
@@ -200,7 +217,7 @@ def test_the_same_rows_give_the_same_bytes(stored, built):
     first, again = make(stored, built)[1], make(stored, built)[1]
     assert first == again
     out = io.BytesIO()
-    write_bundle(out, Collector(stored, WHERE, anchors(built, 100, 290)), Making(0, "u_1", "", "1"), signer=SIGNER)
+    write_bundle(out, Collector(stored, WHERE, reading(built, 100, 290)), Making(0, "u_1", "", "1"), signer=SIGNER)
     one, other = unpacked(first), unpacked(out.getvalue())
     assert {name for name in one if one[name] != other[name]} == {"manifest.json", "manifest.note", "index.html"}
 
@@ -313,6 +330,7 @@ def on(name, change):
 BIN, CSV, JSONL, TEXTS = "entries.bin", "entries.csv", "entries.jsonl", "entries.texts.jsonl"
 EVIDENCE = {"entries", "related", "proofs", "checkpoints"}
 ANCHOR, PROOF = "anchors/0/0.json", "proofs/0/7.tlog-proof"
+DIGEST, NEXT_PROOF = "digests/0.json", "proofs/0/8.tlog-proof"
 TAMPERINGS = {
     "csv cell": (on(CSV, lambda raw: with_cell(raw, 7, "decision", "approved")), ("ROW_MODIFIED", 7, "decision")),
     "csv text": (on(CSV, lambda raw: with_cell(raw, 10, "input", "x")), ("ROW_MODIFIED", 10, "input")),
@@ -351,6 +369,12 @@ TAMPERINGS = {
         2, b"A" * 43 + b"=\n"))), ("BAD_SIGNATURE", None, None)),
     "checkpoint removed": (lambda files: files.pop("checkpoints/0.note"), ("FILE_MISSING", None, None)),
     "anchor's note": (on(ANCHOR, lambda raw: replaced(raw, b"\\n100\\n", b"\\n101\\n")), ("BAD_SIGNATURE", None, None)),
+    "digest": (on(DIGEST, lambda raw: replaced(raw, b"2026-11-25", b"2026-11-24")), ("BAD_SIGNATURE", None, None)),
+    "digest's proof": (on(DIGEST, lambda raw: replaced(raw, b'"consistency": {', b'"consistency": {}, "was": {')),
+                       ("FILE_MODIFIED", None, None)),
+    "digest removed": (lambda files: files.pop(DIGEST), ("FILE_MODIFIED", None, None)),
+    "proofs swapped": (lambda files: files.update({PROOF: files[NEXT_PROOF], NEXT_PROOF: files[PROOF]}),
+                       ("TREE_DIVERGED", 8, None)),
     "removed file": (lambda files: files.pop(TEXTS), ("CONTENT_MISSING", 5, "input")),
     "removed rows everywhere": (lambda files: [files.pop(name) for name in list(files) if name.startswith("entries.")],
                                 ("FILE_MODIFIED", None, None)),
@@ -383,6 +407,41 @@ def test_an_anchor_of_another_history_is_found(files, tmp_path, trust):
         record = json.loads(files[ANCHOR])
         record["note"] = other.note(size)
         files[ANCHOR] = json.dumps(record).encode()
+        assert (code, None, None) in codes(checked(packed(tmp_path / "b.zip", sealed_again(files)), trust))
+
+
+def test_a_digest_goes_along_and_counts_as_an_anchor(stored, built, tmp_path, trust):
+    """What a daily digest covers is anchored; of all digests the first that does goes along, and the newest usable."""
+    digests = [digest(built, size, number=number) for number, size in enumerate((3, 100, 256, 290), 1)]
+    digests.append(digest(built, 300, number=5))  # newer than the checkpoint: no proof leads to it yet
+    raw = make(stored, built, anchored=(), digests=digests)[1]
+    files = unpacked(raw)
+    told = [json.loads(files[f"digests/{index}.json"])["source"] for index in range(2)]
+    assert told == ["digests/2.note", "digests/4.note"]
+    assert json.loads(files["manifest.json"])["digests"] == 2
+    report = checked(packed(tmp_path / "b.zip", files), trust)
+    assert (report.status, report.findings) == ("ok", ())
+
+
+def test_a_digest_by_an_unknown_ledger_is_said(stored, built, tmp_path, trust):
+    """A digest that another ledger of the store signed counts for who trusts its key, and is named for who does not."""
+    raw = make(stored, built, anchored=(), digests=[digest(built, 290, signer=OTHER)])[1]
+    path = packed(tmp_path / "b.zip", unpacked(raw))
+    report = checked(path, trust)
+    assert (report.status, codes(report)) == (
+        "ok",
+        {(Code.ANCHOR_DAMAGED, None, None), (Code.UNANCHORED_TAIL, 0, None)},
+    )
+    trust.write_text(format_trust(Trust((*KEYS, OTHER.verifier_key))))
+    assert checked(path, trust).findings == ()
+
+
+def test_a_digest_of_another_history_is_found(files, built, tmp_path, trust):
+    """A validly signed digest over a rewritten ledger contradicts the bundle's checkpoint."""
+    other = Built().extend(event(seq + 1) for seq in range(290))
+    for size, code in ((290, Code.SPLIT_VIEW), (100, Code.CHAIN_REBUILT)):
+        record = json.loads(files[DIGEST]) | {"note": digest(other, size).note}
+        files[DIGEST] = json.dumps(record).encode()
         assert (code, None, None) in codes(checked(packed(tmp_path / "b.zip", sealed_again(files)), trust))
 
 
@@ -429,6 +488,32 @@ def test_a_file_that_is_no_bundle_is_refused(tmp_path, trust):
     with pytest.raises(ConfigError, match=r"b\.zip"):
         verify_bundle(path, trust)
     assert alone(path, trust).returncode == 2
+
+
+def test_a_truncated_zip_is_refused(files, tmp_path, trust):
+    """A zip that was cut off has no table of contents: exit 2, and never OK; one with a damaged file is tampered."""
+    path = packed(tmp_path / "b.zip", files)
+    whole = path.read_bytes()
+    for size in (len(whole) - 1, len(whole) // 2, 100):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ConfigError, match=r"b\.zip"):
+            verify_bundle(path, trust)
+        refused = alone(path, trust)
+        assert (refused.returncode, refused.stdout) == (2, ""), size
+        assert "Traceback" not in refused.stderr
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        at = archive.getinfo(CSV).header_offset + 200
+    path.write_bytes(whole[:at] + b"XXXX" + whole[at + 4 :])
+    assert (Code.FILE_MODIFIED, None, None) in codes(checked(path, trust))
+
+
+def test_nothing_of_ours_can_be_imported_by_the_program():
+    """Where the program runs alone in these tests, otel_audit is really not there to import."""
+    code = "import sys, importlib.util; sys.exit(importlib.util.find_spec('otel_audit') is not None)"
+    assert subprocess.run([sys.executable, "-I", "-S", "-c", code], check=False).returncode == 0
+    text = PROGRAM.read_text()
+    imported = set(re.findall(r"^\s*(?:from|import) ([a-z_0-9]+)", text, re.MULTILINE))
+    assert imported - set(sys.stdlib_module_names) == {"cryptography"}
 
 
 def test_the_program_is_short_and_knows_the_schema():

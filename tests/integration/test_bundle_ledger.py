@@ -1,6 +1,5 @@
 """Evidence bundles of real ledgers: after an erasure, after a key rotation, with timestamps and witnesses."""
 
-import getpass
 import json
 import shlex
 import subprocess
@@ -23,9 +22,8 @@ from otel_audit.reports.bundle import verify_bundle as program
 from otel_audit.reports.bundle.check import verify_bundle
 from tests.attacks.ledger import SIGNER
 from tests.integration.local_tsa import LocalTsa, serving
-from tests.integration.running import exported, run, running
 from tests.integration.test_bundle import alone, checked, codes, frames_of, packed, sealed_again, unpacked
-from tests.integration.test_erasure import EXPORT, REQUEST, event, receiver
+from tests.integration.test_erasure import REQUEST, event, receiver
 from tests.integration.test_retention import folder as retained  # noqa: F401 - a fixture
 from tests.integration.test_retention import run as retention_run
 from tests.integration.test_retention import template  # noqa: F401 - a fixture
@@ -228,18 +226,3 @@ def test_what_a_timestamp_proves_outlives_its_key(stamped, tmp_path, trust):
     trust_with(trust, compromised_keys={key: "2020-01-01T00:00:00Z"})
     late = verify_bundle(tmp_path / "b.zip", trust)
     assert Code.KEY_OUTSIDE_VALIDITY in {each.code for each in late.findings}
-
-
-def test_who_takes_a_bundle_is_recorded(tmp_path, shared_engine):
-    """The receiver that runs records who took which entries, and why, before the file has its name."""
-    shared_engine.closed()
-    data = tmp_path / "data"
-    with running(data, "--no-dashboard", "--checkpoint-seconds", "0.2") as up:
-        up.export(EXPORT)
-        run("checkpoint", "--data", str(data))
-        out = str(tmp_path / "b.zip")
-        run("bundle", "--data", str(data), "--out", out, "--task", "loan-1", "--purpose", "complaint 4821")
-        (taken,) = [each for each in exported(data) if each["event_type"] == "access"]
-    assert (taken["actor_id"], taken["attributes"]["audit.action"]) == (getpass.getuser(), "EXPORT")
-    assert taken["content"] == {"filter": "task_id=loan-1", "rationale": "complaint 4821"}
-    assert taken["attributes_json"]["audit.row_count"] == "2"

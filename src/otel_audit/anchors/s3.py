@@ -187,8 +187,21 @@ class S3Anchor:
             _utc(version.modified),
             self.kind,
             attested,
-            version.version_id.encode(),
+            self._listing(version),
         )
+
+    def _listing(self, version: _Version) -> bytes:
+        """What the bucket says of an object, for who has to ask it again: which version, and its lock. JSON."""
+        until = version.retain_until
+        said = {
+            "bucket": self._settings.bucket,
+            "key": version.key,
+            "version_id": version.version_id,
+            "last_modified": _utc(version.modified),
+            "object_lock_mode": version.lock_mode,
+            "object_lock_retain_until": None if until is None else _utc(until),
+        }
+        return (json.dumps(said, indent=1, ensure_ascii=False) + "\n").encode()
 
     def _compare_records(
         self, found: dict[str, list[_Version]], hashes: set[str] | None, records: Sequence[FileAnchor]

@@ -15,6 +15,7 @@ from otel_audit.store.embedded import is_locked, locked_error
 from otel_audit.store.folder import DataFolder, RunInfo
 
 _TIMEOUT_SECONDS: Final = 3600.0  # an erasure of much rewrites much
+_ACCESS_SECONDS: Final = 15.0  # one entry; a person waits for what they asked for
 
 
 def request_operation(settings: ReceiverSettings, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -42,26 +43,30 @@ def request_operation(settings: ReceiverSettings, name: str, arguments: Mapping[
         receiver.stop()
 
 
-def record_access(data: Path, url: str, arguments: Mapping[str, Any]) -> bool:
+def record_access(data: Path, arguments: Mapping[str, Any]) -> bool:
     """Have the receiver that runs on this ledger record an access; False when none is running here.
 
-    Raises as ``request_operation`` does: then the access must not take place.
+    Raises as ``request_operation`` does, and StoreError when the receiver does not answer in time: then the access must
+    not take place.
     """
     folder = DataFolder(data)
     run = folder.read_run()
-    if run is None or not run.control_port or not (url or is_locked(folder)):
+    if run is None or not run.control_port or not is_locked(folder):
         return False
     try:
-        _ask(run, "access", arguments)
+        _ask(run, "access", arguments, _ACCESS_SECONDS)
+    except TimeoutError as exc:
+        raise StoreError(
+            f"the receiver did not record this access within {_ACCESS_SECONDS:.0f} s, so nothing was handed out; "
+            "see that it can reach its store, and try again"
+        ) from exc
     except (ConnectionRefusedError, ConnectionResetError) as exc:
-        if url:
-            return False  # left over from a receiver that was killed; nobody can tell
-        raise locked_error(folder) from exc
+        raise locked_error(folder) from exc  # left over from a receiver that was killed
     return True
 
 
-def _ask(run: RunInfo, name: str, arguments: Mapping[str, Any]) -> Any:
-    connection = http.client.HTTPConnection("127.0.0.1", run.control_port, timeout=_TIMEOUT_SECONDS)
+def _ask(run: RunInfo, name: str, arguments: Mapping[str, Any], timeout: float = _TIMEOUT_SECONDS) -> Any:
+    connection = http.client.HTTPConnection("127.0.0.1", run.control_port, timeout=timeout)
     try:
         headers = {"Authorization": f"Bearer {run.token}", "Content-Type": "application/json"}
         connection.request("POST", f"/{name}", json.dumps(arguments), headers)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from otel_audit.anchors import AnchorReading, join_readings
+from otel_audit.anchors.digests import read_digests
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.opened import read_anchors
-from otel_audit.anchors.settings import AnchorSettings, load_anchors, parse_anchors
+from otel_audit.anchors.settings import load_anchors, parse_anchors
 from otel_audit.anchors.tokens import stored_tokens
 from otel_audit.anchors.witness import read_witnessed
 from otel_audit.errors import ConfigError
@@ -19,19 +19,23 @@ from otel_audit.store.folder import DataFolder
 
 
 def evidence_to_hand_over(
-    folder: Path | None, external: Iterable[AnchorSettings] = (), origins: Collection[str] | None = None
+    folder: DataFolder | None, anchor_dir: Path | None, anchors_from: Path | None
 ) -> AnchorReading:
-    """All that anchors hold, for a bundle: records, cosigned checkpoints and timestamps in ``folder``, and S3.
+    """All that anchors hold, for a bundle: records, cosigned checkpoints, timestamps and digests, and S3.
 
-    Cosignatures and timestamps go along as they are: whoever checks the bundle judges them by their own trust.
-    ``origins`` are the ledgers that external anchors are asked for (None: all that they have). Raises AnchorUnavailable
-    when one does not answer.
+    ``anchor_dir`` is the anchor folder (None: the data folder's own), ``anchors_from`` a TOML file of ``[[anchors]]``.
+    Cosignatures and timestamps go along as they are: whoever checks the bundle judges them by their own trust. Raises
+    ConfigError for a bad file, AnchorUnavailable when an anchor does not answer.
     """
-    records = FileAnchor(folder) if folder is not None and folder.is_dir() else None
+    place = anchor_dir or (folder.anchors if folder else None)
+    records = FileAnchor(place) if place is not None and place.is_dir() else None
     stored = [stored_tokens(records), read_witnessed(records.folder, [])] if records else []
+    external = load_anchors(anchors_from) if anchors_from else ()
     in_s3 = [settings for settings in external if settings.kind == "s3"]
-    files = records.read_all() if records else AnchorReading()
-    return join_readings([files, read_anchors([], in_s3, origins=origins), *stored])
+    origins = [folder.identity().origin] if folder and in_s3 else None
+    if records:
+        stored += [records.read_all(), AnchorReading(digests=read_digests(records))]
+    return join_readings([*stored, read_anchors([], in_s3, origins=origins)])
 
 
 def read_evidence(

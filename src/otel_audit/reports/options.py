@@ -88,19 +88,26 @@ def filter_from(options: dict[str, Any]) -> Filter:
     return Filter(**options, since=begin, until=end)
 
 
-@contextmanager
-def open_store(data: Path | None, url: str | None) -> Iterator[Database]:
-    """Open the store that ``--data`` or ``--url`` names.
+def chosen_store(data: Path | None, url: str | None) -> tuple[Path | None, str | None]:
+    """``--data`` and ``--url`` without the one that was not meant.
 
-    What was typed beats what the environment or the settings file says. Raises ConfigError when
-    neither is there, StoreError when it can not be opened.
+    What was typed beats what the environment or the settings file says.
     """
     if data is not None and url is not None:
         context = click.get_current_context()
         typed = {name: context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("data", "url")}
         if typed["data"] != typed["url"]:
-            data, url = (data, None) if typed["data"] else (None, url)
-    with open_for_reading(data, url) as database:
+            return (data, None) if typed["data"] else (None, url)
+    return data, url
+
+
+@contextmanager
+def open_store(data: Path | None, url: str | None) -> Iterator[Database]:
+    """Open the store that ``--data`` or ``--url`` names, as ``chosen_store`` says.
+
+    Raises ConfigError when neither is there, StoreError when it can not be opened.
+    """
+    with open_for_reading(*chosen_store(data, url)) as database:
         yield database
 
 

@@ -1,9 +1,8 @@
-"""The commands that read: ``otel-audit search``, ``timeline``, ``trace`` and ``export``."""
+"""The commands that read: ``otel-audit search``, ``timeline`` and ``trace``, and files written as a whole."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import os
 import sys
@@ -17,13 +16,11 @@ import click
 from otel_audit.errors import ConfigError
 from otel_audit.model import Filter
 from otel_audit.reports import _tables
-from otel_audit.reports.export import Format, json_ready, write_csv, write_jsonl, write_parquet
+from otel_audit.reports.export import json_ready
 from otel_audit.reports.options import filter_from, filter_options, open_reader, store_options
 from otel_audit.store.reader import SUMMARY_COLUMNS
 
 _PARTIAL_SUFFIX: Final = ".partial"
-# An export makes millions of rows that die young: looking for garbage less often makes it 1.4 times as fast.
-_GC_THRESHOLD: Final = 50_000
 
 
 @click.command(
@@ -89,61 +86,10 @@ def trace(*, trace_id: str, data: Path | None, url: str | None, as_json: bool) -
         _print_lines(_tables.trace_lines(trace_id.lower(), rows))
 
 
-@click.command(
-    epilog="\b\nExample:\n  otel-audit export --data audit-data --format csv --out reviews.csv "
-    "--event-type review --since 2026-11-01"
-)
-@click.option(
-    "--format", "kind", type=click.Choice([each.value for each in Format]), required=True, help="File format."
-)
-@click.option(
-    "--out",
-    required=True,
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="File; - is standard output.",
-)
-@filter_options
-@click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest.  [default: all]")
-@click.option("--no-content", is_flag=True, help="Without the texts.")
-@click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark, for spreadsheets that guess encodings.")
-@store_options
-def export(
-    *,
-    data: Path | None,
-    url: str | None,
-    kind: Format,
-    out: Path,
-    limit: int | None,
-    no_content: bool,
-    bom: bool,
-    **filters: Any,
-) -> None:
-    """Write every matching entry to a file, in the order of the ledger.
-
-    The file has its name only once it is whole. Cells of a CSV that a spreadsheet would take for a
-    formula begin with an apostrophe.
-    """
-    if bom and kind != Format.CSV:
-        raise ConfigError("--bom is for --format csv")
-    where = filter_from(filters)
-    gc.set_threshold(_GC_THRESHOLD)
-    with open_reader(data, url) as reader, whole_file(out) as file:
-        blocks = reader.stream(where, with_content=not no_content, limit=limit, payload=kind != Format.CSV)
-        match Format(kind):
-            case Format.CSV:
-                entries = write_csv(blocks, file, bom=bom)
-            case Format.JSONL:
-                entries = write_jsonl(blocks, file)
-            case Format.PARQUET:
-                entries = write_parquet(blocks, file)
-    if not _is_stdout(out):
-        click.echo(f"{entries:,} entries written to {out}", err=True)
-
-
 @contextlib.contextmanager
 def whole_file(out: Path) -> Iterator[BinaryIO]:
     """The file to write to. It gets its name when it is whole: before, it is a hidden file beside it."""
-    if _is_stdout(out):
+    if is_stdout(out):
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
@@ -167,7 +113,8 @@ def whole_file(out: Path) -> Iterator[BinaryIO]:
         raise ConfigError(f"--out {out}: {exc.strerror or exc}. Nothing was written under this name") from exc
 
 
-def _is_stdout(out: Path) -> bool:
+def is_stdout(out: Path) -> bool:
+    """Tell whether ``--out`` means standard output."""
     return str(out) == "-"
 
 

@@ -171,6 +171,13 @@ class Reader:
                 for seqs in _slices([seq for _, seq in group]):
                     yield self._entries(*self._at(origin, seqs), columns, with_content=with_content)
 
+    def frozen(self, where: Filter) -> Filter:
+        """The same filter, up to where the ledgers end now; without ``sizes`` when there is no ledger."""
+        if where.sizes:
+            return where
+        extents = self._rows(sql("reader_ledgers"), {})
+        return replace(where, sizes=tuple((row["origin"], row["last_seq"] + 1) for row in extents))
+
     def ledgers(self) -> list[LedgerState]:
         """Return the state of each ledger in the store, by origin."""
         states = []
@@ -211,11 +218,9 @@ class Reader:
 
     def _keys(self, where: Filter, limit: int | None) -> Iterator[list[tuple[str, int]]]:
         """Yield (origin, seq) of every match, in order, up to where the ledgers end at the first call."""
-        extents = self._rows(sql("reader_ledgers"), {})
-        if not extents:
-            return
+        where = self.frozen(where)
         if not where.sizes:
-            where = replace(where, sizes=tuple((row["origin"], row["last_seq"] + 1) for row in extents))
+            return
         after: tuple[str, int] = ("", -1)
         left = limit
         while left is None or left > 0:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
 
-from otel_audit.errors import ConfigError
+from otel_audit.anchors import AnchorReading
+from otel_audit.errors import ConfigError, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
+from otel_audit.ledger.digest import StoredDigest, read_digest
 from otel_audit.ledger.encoding import leaf_hash
 from otel_audit.ledger.merkle import consistency_proof, inclusion_proof
 from otel_audit.ledger.tiles import TILE_WIDTH
@@ -25,6 +28,7 @@ _AT_ONCE: Final = 2048  # entries in memory; also what fits into a query's list 
 _WHICH_RECORD: Final = re.compile(r" line \d+$|\d{20}")
 # Entries that say why something is missing, or which key followed: whoever checks a bundle needs them.
 _EXPLAINING: Final = (EventType.ERASURE, EventType.RETENTION, EventType.KEY_ROTATION)
+_NO_ANCHORS: Final = AnchorReading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,9 @@ class LedgerEvidence:
 class Collector:
     """Reads what a bundle of ``where`` is made of. The view is frozen at each ledger's newest usable checkpoint."""
 
-    def __init__(self, database: Database, where: Filter, anchored: Sequence[AnchoredCheckpoint] = ()) -> None:
+    def __init__(self, database: Database, where: Filter, anchors: AnchorReading = _NO_ANCHORS) -> None:
         self._reader, self._evidence = Reader(database), EvidenceReader(database)
-        self._anchored = anchored
+        self._anchored, self._digests = anchors.checkpoints, anchors.digests
         sealed = {
             ledger.origin: ledger.checkpoint for ledger in self._reader.ledgers() if ledger.checkpoint is not None
         }
@@ -132,6 +136,32 @@ class Collector:
             covering = [each for size, each in there if size > last_seq]
             chosen += dict.fromkeys([*covering[:1], there[-1][1]])
         return [(each, ledger.consistency(read_checkpoint(each.note).size)) for each in chosen]
+
+    def digests(self, lasts: Mapping[str, int]) -> list[tuple[StoredDigest, dict[str, list[bytes]]]]:
+        """Return the digests that name a ledger of ``lasts``, with the consistency proof of each such ledger.
+
+        ``lasts`` has the last seq of each. Of each anchor and signer: the first that covers all entries, and the
+        newest. What is no digest is left out: `otel-audit verify` tells of it.
+        """
+        usable: list[tuple[tuple[str, str], int, bool, int, dict[str, int]]] = []
+        for index, stored in enumerate(self._digests):
+            with suppress(VerificationError):
+                digest = read_digest(stored.note)
+                tips = [read_checkpoint(tip.note) for tip in digest.tips]
+                sizes = {tip.origin: tip.size for tip in tips if tip.origin in lasts}
+                if sizes and all(size <= self.ledger(origin).checkpoint.size for origin, size in sizes.items()):
+                    covers = all(sizes.get(origin, 0) > last for origin, last in lasts.items())
+                    usable.append(((stored.place, digest.origin), digest.number, covers, index, sizes))
+        usable.sort(key=lambda each: each[:2])
+        chosen: dict[int, dict[str, int]] = {}
+        for _, group in groupby(usable, key=lambda each: each[0]):
+            there = list(group)
+            first = next((each for each in there if each[2]), there[-1])
+            chosen |= {index: sizes for *_, index, sizes in (first, there[-1])}
+        return [
+            (self._digests[index], {origin: self.ledger(origin).consistency(size) for origin, size in sizes.items()})
+            for index, sizes in chosen.items()
+        ]
 
     def _picked(self, keys: Iterable[Key]) -> Iterator[EvidenceRow]:
         for origin, group in groupby(keys, key=lambda key: key[0]):

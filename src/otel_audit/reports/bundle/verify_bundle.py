@@ -10,7 +10,8 @@ another way (`otel-audit keys export`), or from your own files. Steps:
  2  The keys to believe: those of the trust file, and those that a signed key rotation says follow them, each for the
     sizes at which it was in use.
  3  Each ledger's checkpoint is signed by such a key.
- 4  Each anchored checkpoint is signed, too, and one of both continues the other. A timestamp is over its note.
+ 4  Each anchored checkpoint is signed, too, and one of both continues the other. A timestamp is over its note. So are
+    the checkpoints in each daily digest over all ledgers, which is signed itself.
  5  Each entry's hash leads to the root of the checkpoint, by its proof.
  6  Each text is the one that its entry commits to, or a signed erasure says that it is gone.
  7  Each cell of the tables is what the entry says.
@@ -44,7 +45,7 @@ except ImportError:
     sys.exit("verify_bundle: this needs one more package: pip install cryptography")
 
 # What is a status, and no sign of tampering.
-STATUS = {"UNANCHORED_TAIL", "ERASED", "NOTHING_VERIFIED", "MANIFEST_UNSIGNED"}
+STATUS = {"UNANCHORED_TAIL", "ANCHOR_DAMAGED", "ERASED", "NOTHING_VERIFIED", "MANIFEST_UNSIGNED"}
 SETS = ("entries", "related")
 
 COLUMNS = """
@@ -525,6 +526,7 @@ class Verification:
             self.read_anchors()
             self.read_statements()
             self.check_checkpoints()
+            self.check_digests()
             for name in SETS:
                 self.check_set(name)
             self.check_counts()
@@ -743,6 +745,32 @@ class Verification:
         if not doubt:
             self.anchored[origin] = max(self.anchored.get(origin, 0), size)
         return set(cosigners(record["note"], self.trust["witnesses"]))
+
+    def check_digests(self):
+        """Check the digests, each of which holds the newest checkpoint of every ledger of a store."""
+        for name in sorted(name for name in self.manifest["files"] if re.fullmatch(r"digests/[0-9]+\.json", name)):
+            self.guard(name, "", self.check_digest, name)
+        stated = self.manifest.get("digests", 0)
+        found = sum(name.startswith("digests/") for name in self.manifest["files"])
+        if stated != found:
+            self.add("FILE_MODIFIED", "manifest.json states %s digests, but lists %d" % (stated, found))
+
+    def check_digest(self, name):
+        """Check one digest: who signed it, and that each checkpoint in it is of the history shown here."""
+        record = json.loads(self.read(name))
+        signer = statement(record["note"], "digest")["origin"]
+        if not any(key.name == signer for key in self.keys):
+            detail = "%s: the trust file names no key of the ledger that signed it; it was not compared" % name
+            return self.add("ANCHOR_DAMAGED", detail, signer)
+        open_note(record["note"], self.keys, signer)
+        for tip in statement(record["note"], "digest")["ledgers"]:
+            origin, lines = tip["origin"], tip["checkpoint"].split("\n")
+            if [origin, str(tip["size"]), bytes.fromhex(tip["root_hash"])] != [*lines[:2], unbase64(lines[2])]:
+                raise Broken("BAD_SIGNATURE", "what it says of %s is not what the checkpoint in it says" % origin)
+            if origin in self.checkpoints:
+                anchored = {"note": tip["checkpoint"], "consistency": record["consistency"][origin]}
+                self.guard(name, origin, self.check_anchor, anchored, origin)
+        return None
 
     def doubt_about(self, origin, keys, size):
         """Raise if none of the keys that signed a checkpoint was in use at its size.

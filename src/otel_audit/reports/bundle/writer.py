@@ -145,10 +145,11 @@ class _Writer:
                     self._copy(f"{each.name}.{kind}", file)
         facts = self._facts(entries, related)
         ledgers = [self._ledger(number, origin, entries, related) for origin, number in numbers.items()]
+        digests = self._digests(entries, related)
         self._put("index.html", cover_page(facts, ledgers).encode())
         self._put("README.txt", readme(facts).encode())
         self._put("verify_bundle.py", files("otel_audit.reports.bundle").joinpath("verify_bundle.py").read_bytes())
-        self._manifest(facts, ledgers)
+        self._manifest(facts, ledgers, digests)
         erased = entries.erased + related.erased
         texts = entries.texts + related.texts
         signed = self._signer is not None
@@ -182,19 +183,33 @@ class _Writer:
         attested = anchored.attested_unix_nano
         record = {
             "kind": anchored.kind,
-            # The last two parts say which file or object it is; what is before may name a person's folder.
-            "source": "/".join(PurePath(anchored.source).parts[-2:]),
+            "source": _place_of(anchored.source),
             "published_at": anchored.published_at,
             "attested_at": None if attested is None else iso_nano(attested),
             "evidence": f"{name}{_suffix(anchored)}" if anchored.evidence else None,
             "note": anchored.note,
-            "consistency": [base64.b64encode(each).decode("ascii") for each in hashes],
+            "consistency": _base64(hashes),
         }
         self._put(f"{name}.json", _json(record))
         if anchored.evidence:
             self._put(f"{name}{_suffix(anchored)}", anchored.evidence)
         if anchored.kind == "rfc3161":
             self._put(f"{name}.note", anchored.note.encode())  # the bytes that openssl takes
+
+    def _digests(self, *sets: _Set) -> int:
+        """Write the digests over all ledgers, and return how many."""
+        lasts: dict[str, int] = {}
+        for each in sets:
+            lasts |= {origin: max(last, lasts.get(origin, 0)) for origin, last in each.last.items()}
+        found = self._collector.digests(lasts)
+        for index, (stored, proofs) in enumerate(found):
+            record = {
+                "source": _place_of(stored.source),
+                "note": stored.note,
+                "consistency": {origin: _base64(hashes) for origin, hashes in proofs.items()},
+            }
+            self._put(f"digests/{index}.json", _json(record))
+        return len(found)
 
     def _facts(self, entries: _Set, related: _Set) -> Facts:
         asked = [
@@ -218,7 +233,7 @@ class _Writer:
             signed=self._signer is not None,
         )
 
-    def _manifest(self, facts: Facts, ledgers: list[dict[str, Any]]) -> None:
+    def _manifest(self, facts: Facts, ledgers: list[dict[str, Any]], digests: int) -> None:
         manifest = {
             "format": FORMAT,
             "made_at": facts.made_at,
@@ -236,6 +251,7 @@ class _Writer:
                 "not_sealed": facts.not_sealed,
             },
             "ledgers": ledgers,
+            "digests": digests,
             "files": dict(sorted(self._hashes.items())),
         }
         raw = _json(manifest)
@@ -269,6 +285,15 @@ def _blocks(rows: Iterator[EvidenceRow]) -> Iterator[list[EvidenceRow]]:
             block = []
     if block:
         yield block
+
+
+def _place_of(source: str) -> str:
+    """The last two parts, which say what file or object it is: what is before may name a person's folder."""
+    return "/".join(PurePath(source).parts[-2:])
+
+
+def _base64(hashes: Iterable[bytes]) -> list[str]:
+    return [base64.b64encode(each).decode("ascii") for each in hashes]
 
 
 def _suffix(anchored: AnchoredCheckpoint) -> str:
