@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import accesses
+import columns
 from formats import percent_range, sentence_case
 from words import TECHNICAL_TYPES, TYPE_OF_LABEL, decision_word
 
@@ -52,7 +53,7 @@ FIELDS: Final = (
 )
 # Every key of the search page's URL, but for its page number: a view is these.
 LISTS: Final = ("type", *(each.key for each in FIELDS), "other")
-KEYS: Final = ("q", "period", "from", "to", *LISTS, "conf_from", "conf_to", "trace", "technical", "tz")
+KEYS: Final = ("q", "period", "from", "to", *LISTS, "conf_from", "conf_to", "trace", "technical", "cols", "tz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def query(state: Mapping[str, Any]) -> Pairs:
     is_custom = state.get("period") == "Custom"
     for key in KEYS:
         value = state.get(key)
-        usual = {"period": DEFAULT_PERIOD, "tz": MY_TIME}.get(key)
+        usual = {"period": DEFAULT_PERIOD, "tz": MY_TIME, "cols": list(columns.USUAL)}.get(key)
         if value is None or value is False or value in ("", usual) or (key in {"from", "to"} and not is_custom):
             continue
         if isinstance(value, (list, tuple)):

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import asking
+import columns
 import presenters
 import streamlit as st
 from asking import FIELDS, Asked, Field
@@ -67,6 +68,8 @@ def ask(sizes: Sizes, zone: str, now: datetime) -> Asked:
     )
     with bar.popover("More filters", icon=":material/tune:", width="content"):
         more = _more(sizes)
+    with bar:
+        choose_columns()
     kinds = st.pills(
         "Event type",
         [kind_of(name).label for name in MAIN_TYPES],
@@ -80,6 +83,31 @@ def ask(sizes: Sizes, zone: str, now: datetime) -> Asked:
     _chips()
     others = more.pop("others")
     return Asked(text=(text or "").strip(), kinds=[*kinds, *others], since=since, until=until, **more)
+
+
+def choose_columns() -> None:
+    """Which columns the table has, in the URL as the filters are."""
+    with st.popover("Columns", icon=":material/view_column:", width="content"):
+        with st.container(horizontal=True, gap="xsmall"):
+            for name, labels in columns.PRESETS.items():
+                st.button(name, on_click=_show_columns, args=(labels,), key=f"columns_{name}", type="tertiary")
+        st.multiselect(
+            "Columns of the table, in this order",
+            columns.LABELS,
+            default=list(columns.USUAL),
+            key="cols",
+            bind="query-params",
+            help="Any field that is recorded. An export can have exactly these.",
+        )
+
+
+def chosen_columns() -> list[str]:
+    """The columns that are chosen; the usual ones when none is."""
+    return list(st.session_state.get("cols") or columns.USUAL)
+
+
+def _show_columns(labels: Sequence[str]) -> None:
+    st.session_state["cols"] = list(labels)
 
 
 def known(asked: Asked, sizes: Sizes) -> Mapping[str, Sequence[str]]:

@@ -17,7 +17,16 @@ import click
 from otel_audit.errors import ConfigError
 from otel_audit.model import Filter
 from otel_audit.reports import _tables
-from otel_audit.reports.export import Format, json_ready, write_csv, write_jsonl, write_parquet
+from otel_audit.reports.export import (
+    Format,
+    json_ready,
+    needs_payload,
+    needs_texts,
+    parse_columns,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+)
 from otel_audit.reports.options import filter_from, filter_options, open_reader, store_options
 from otel_audit.store.reader import SUMMARY_COLUMNS
 
@@ -104,6 +113,7 @@ def trace(*, trace_id: str, data: Path | None, url: str | None, as_json: bool) -
 )
 @filter_options
 @click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest.  [default: all]")
+@click.option("--columns", default="", metavar="NAMES", help="Only these columns, in this order: task_id,decision,...")
 @click.option("--no-content", is_flag=True, help="Without the texts.")
 @click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark, for spreadsheets that guess encodings.")
 @store_options
@@ -114,6 +124,7 @@ def export(
     kind: Format,
     out: Path,
     limit: int | None,
+    columns: str,
     no_content: bool,
     bom: bool,
     **filters: Any,
@@ -125,17 +136,19 @@ def export(
     """
     if bom and kind != Format.CSV:
         raise ConfigError("--bom is for --format csv")
-    where = filter_from(filters)
+    where, names = filter_from(filters), parse_columns(columns)
     gc.set_threshold(_GC_THRESHOLD)
     with open_reader(data, url) as reader, whole_file(out) as file:
-        blocks = reader.stream(where, with_content=not no_content, limit=limit, payload=kind != Format.CSV)
+        with_content = needs_texts(names) and not no_content
+        payload = needs_payload(Format(kind), names)
+        blocks = reader.stream(where, with_content=with_content, limit=limit, payload=payload)
         match Format(kind):
             case Format.CSV:
-                entries = write_csv(blocks, file, bom=bom)
+                entries = write_csv(blocks, file, names, bom=bom)
             case Format.JSONL:
-                entries = write_jsonl(blocks, file)
+                entries = write_jsonl(blocks, file, names)
             case Format.PARQUET:
-                entries = write_parquet(blocks, file)
+                entries = write_parquet(blocks, file, names)
     if not _is_stdout(out):
         click.echo(f"{entries:,} entries written to {out}", err=True)
 
