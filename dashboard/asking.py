@@ -148,6 +148,36 @@ def toggled(pairs: Pairs, key: str, value: str) -> str:
     return url([each for each in pairs if each != pair] if pair in pairs else [*pairs, pair])
 
 
+def alone(key: str, value: str) -> str:
+    """All of the record with this value of a filter."""
+    return url([("period", "All"), (key, value)])
+
+
+def facet(what: Field, counted: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """(word, events) of the values of a filter; values that share a word count together, most frequent first."""
+    totals: dict[str, int] = {}
+    for raw, events in counted:
+        totals[what.word(raw)] = totals.get(what.word(raw), 0) + events
+    return sorted(totals.items(), key=lambda each: (-each[1], each[0]))
+
+
+def of_row(row: Mapping[str, Any]) -> list[tuple[Field, str]]:
+    """(filter, word) for each value of an entry that one can filter by."""
+    found: dict[tuple[str, str], tuple[Field, str]] = {}
+    for each in FIELDS:
+        for raw in _raw_values(each, row):
+            if raw:
+                found[each.key, each.word(raw)] = each, each.word(raw)
+    return list(found.values())
+
+
+def _raw_values(what: Field, row: Mapping[str, Any]) -> list[str]:
+    if what.key == "model":
+        return [row["request_model"], row["response_model"]]
+    value = row.get(what.name, "")
+    return [value] if isinstance(value, str) else list(value)
+
+
 def chips(pairs: Pairs) -> list[tuple[str, str, str]]:
     """(label, value, view without it) for each filter of a view, so that each can be cleared alone."""
     labels = {each.key: each.label for each in FIELDS} | {

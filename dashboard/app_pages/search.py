@@ -131,7 +131,7 @@ def _table(rows: Sequence[Row], label: str, *, narrow: bool) -> None:
     )
 
 
-def _peek(row: Row) -> None:
+def _peek(row: Row, narrowed: story_view.Narrowed) -> None:
     """The story of the selected row's task, beside the table."""
     reader, key = deps.reader(), (row["origin"], row["seq"])
     if row["task_id"]:
@@ -149,7 +149,7 @@ def _peek(row: Row) -> None:
     with st.container(border=True, height=_TABLE_HEIGHT, key="peek"):
         st.html(
             f'<div class="peekhead">{head}</div>{story_view.time_bar(rows)}<div class="spaced"></div>'
-            + story_view.timeline(rows, zone, key, everything, with_texts=False)
+            + story_view.timeline(rows, zone, key, everything, with_texts=False, narrowed=narrowed)
         )
 
 
@@ -169,7 +169,7 @@ def _summary(where: Filter, totals: presenters.Extent, matching: str, period: st
     )
 
 
-def _results(where: Filter, total: int) -> None:
+def _results(where: Filter, total: int, narrowed: story_view.Narrowed) -> None:
     """The table, its pager, and beside it the story of the row that is selected."""
     # The pager is called first, because the table needs its page, and drawn below the table.
     table_slot, foot = st.container(), st.container()
@@ -191,7 +191,7 @@ def _results(where: Filter, total: int) -> None:
     with left:
         _table(rows, label, narrow=True)
     with right:
-        _peek(selected)
+        _peek(selected, narrowed)
 
 
 def _behind(asked: str) -> None:
@@ -215,7 +215,7 @@ def _behind(asked: str) -> None:
         st.html('<a href="/" target="_self">Search all of the record</a>')
     _summary(where, totals, said, period)
     if totals.events:
-        _results(where, totals.events)
+        _results(where, totals.events, asking.alone)
 
 
 def _page() -> None:
@@ -252,8 +252,9 @@ def _page() -> None:
     if totals.first_unix_nano is None or totals.last_unix_nano is None:
         _nothing_found()
         return
+    filter_bar.facets(where)
     _chart(where, asked, totals.first_unix_nano, totals.last_unix_nano)
-    _results(where, totals.events)
+    _results(where, totals.events, filter_bar.narrowed)
 
 
 _page()

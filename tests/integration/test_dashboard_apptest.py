@@ -159,6 +159,38 @@ def test_any_column_can_be_shown(store):
     assert not app.exception
 
 
+def test_values_are_counted_in_this_view_and_only_when_opened(store, monkeypatch):
+    """Filters are looked up when they are opened; each value has its count in this view, and a link that sets it."""
+    many(store)
+    asked = []
+    facet = Reader.facet
+
+    def counted(self, where, column, limit=20):
+        asked.append(column)
+        return facet(self, where, column, limit)
+
+    monkeypatch.setattr(Reader, "facet", counted)
+    app = opened(decision=["Approved"])
+    assert set(asked) == {"decision"}  # the words of the one that is set
+    app.session_state["facets"] = True
+    app.run()
+    page = text_of(app)
+    assert "reviewer_id" in asked
+    assert (
+        '<a href="/?period=All&amp;decision=Approved&amp;reviewer=u_1" target="_self">u_1</a> <span>60</span>' in page
+    )
+    assert '<a href="/?period=All" target="_self" aria-current=true>Approved</a> <span>60</span>' in page
+    assert ">atlas</a>" not in page  # no approved event has a model
+
+
+def test_a_value_of_an_event_is_a_filter(store):
+    """In a task's record each value that one can filter by leads to the events that share it."""
+    one(store)
+    page = text_of(opened("task", id="loan-1"))
+    assert 'href="/?period=All&amp;reviewer=u_1"' in page
+    assert 'href="/?period=All&amp;decision=Approved"' in page
+
+
 def test_no_match_says_what_to_try(store):
     """A search without a match offers to clear filters and to search all of the record."""
     many(store)
