@@ -156,7 +156,7 @@ def _more(sizes: Sizes, *, is_open: bool) -> dict[str, Any]:
 
 
 def _choices(what: Field, sizes: Sizes | None) -> list[str]:
-    """What a filter offers, in words: what is in the store (None: not looked up), and what is asked for all the same."""
+    """What a filter offers, in words: what is in the store (None: not looked up), and what is asked for anyway."""
     stored = [] if sizes is None else [what.word(raw) for raw in scope_bar.values(what.column, sizes)]
     chosen = st.session_state.get(what.key) or []
     return list(dict.fromkeys([*stored, *chosen, *st.query_params.get_all(what.key)]))
