@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import accesses
+import columns
 from formats import percent_range, sentence_case
 from words import TECHNICAL_TYPES, TYPE_OF_LABEL, decision_word
 
@@ -52,7 +53,7 @@ FIELDS: Final = (
 )
 # Every key of the search page's URL, but for its page number: a view is these.
 LISTS: Final = ("type", *(each.key for each in FIELDS), "other")
-KEYS: Final = ("q", "period", "from", "to", *LISTS, "conf_from", "conf_to", "trace", "technical", "tz")
+KEYS: Final = ("q", "period", "from", "to", *LISTS, "conf_from", "conf_to", "trace", "technical", "cols", "tz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ def query(state: Mapping[str, Any]) -> Pairs:
     is_custom = state.get("period") == "Custom"
     for key in KEYS:
         value = state.get(key)
-        usual = {"period": DEFAULT_PERIOD, "tz": MY_TIME}.get(key)
+        usual = {"period": DEFAULT_PERIOD, "tz": MY_TIME, "cols": list(columns.USUAL)}.get(key)
         if value is None or value is False or value in ("", usual) or (key in {"from", "to"} and not is_custom):
             continue
         if isinstance(value, (list, tuple)):
@@ -145,6 +146,36 @@ def toggled(pairs: Pairs, key: str, value: str) -> str:
     """The view with a value of a filter added, or removed where it is set already."""
     pair = (key, value)
     return url([each for each in pairs if each != pair] if pair in pairs else [*pairs, pair])
+
+
+def alone(key: str, value: str) -> str:
+    """All of the record with this value of a filter."""
+    return url([("period", "All"), (key, value)])
+
+
+def facet(what: Field, counted: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """(word, events) of the values of a filter; values that share a word count together, most frequent first."""
+    totals: dict[str, int] = {}
+    for raw, events in counted:
+        totals[what.word(raw)] = totals.get(what.word(raw), 0) + events
+    return sorted(totals.items(), key=lambda each: (-each[1], each[0]))
+
+
+def of_row(row: Mapping[str, Any]) -> list[tuple[Field, str]]:
+    """(filter, word) for each value of an entry that one can filter by."""
+    found: dict[tuple[str, str], tuple[Field, str]] = {}
+    for each in FIELDS:
+        for raw in _raw_values(each, row):
+            if raw:
+                found[each.key, each.word(raw)] = each, each.word(raw)
+    return list(found.values())
+
+
+def _raw_values(what: Field, row: Mapping[str, Any]) -> list[str]:
+    if what.key == "model":
+        return [row["request_model"], row["response_model"]]
+    value = row.get(what.name, "")
+    return [value] if isinstance(value, str) else list(value)
 
 
 def chips(pairs: Pairs) -> list[tuple[str, str, str]]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import deps
 import gather
 import links
 import measures
+from formats import exact
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -21,7 +22,8 @@ from starlette.routing import Route
 
 from otel_audit.errors import AuditError, ConfigError, MalformedInput
 from otel_audit.model import Filter
-from otel_audit.reports.export import Format, chunks
+from otel_audit.reports.export import Format, chunks, needs_payload, needs_texts, parse_columns
+from otel_audit.reports.packed import Counted, packed
 
 _MEDIA_TYPES: Final = {
     Format.CSV: "text/csv; charset=utf-8",
@@ -130,11 +132,45 @@ def _said(where: Filter) -> str:
 
 
 def _events(asked: Asked) -> Sending:
+    """The entries of the filter as a file."""
+    file_format = Format(asked.path["file_format"])
+    pieces, _ = _pieces(asked, file_format)
+    return _sending(asked, pieces, f"events.{file_format}", _MEDIA_TYPES[file_format])
+
+
+def _packed_events(asked: Asked) -> Sending:
+    """The same file in a zip, with a manifest that counts what was really written."""
+    file_format = Format(asked.path["file_format"])
+    pieces, counted = _pieces(asked, file_format)
+    by, columns = deps.viewer(), asked.query.get("columns", "")
+
+    def about() -> dict[str, Any]:
+        return {
+            "entries": counted.entries,
+            "format": str(file_format),
+            "columns": list(parse_columns(columns)) or "all",
+            "filter": links.filter_query(asked.where),
+            "made_at": exact(deps.now_unix_nano()),
+            "made_by": by,
+            "purpose": asked.why,
+        }
+
+    name = f"events.{file_format}"
+    return _sending(asked, packed(f"audit-{name}", pieces, about), f"{name}.zip", "application/zip")
+
+
+def _pieces(asked: Asked, file_format: Format) -> tuple[Iterator[bytes], Counted]:
+    """The file in pieces, in the columns that are asked for, and its entries as they are counted."""
+    columns = parse_columns(asked.query.get("columns", ""))
+    payload, with_content = needs_payload(file_format, columns), needs_texts(columns)
+    counted = Counted(deps.reader().stream(asked.where, with_content=with_content, payload=payload))
+    return chunks(file_format, counted, columns, bom=True), counted
+
+
+def _sending(asked: Asked, pieces: Iterator[bytes], name: str, media_type: str) -> Sending:
     """Count the rows and read the first piece, so that a store that is down is told before anything is sent."""
-    file_format, where = Format(asked.path["file_format"]), asked.where
-    reader = deps.reader()
-    rows = reader.count(where).events
-    pieces = chunks(file_format, reader.stream(where), bom=True)
+    where = asked.where
+    rows = deps.reader().count(where).events
     first = next(pieces, b"")
 
     def body() -> Iterator[bytes]:
@@ -145,9 +181,9 @@ def _events(asked: Asked) -> Sending:
         body(),
         rows,
         target_type="task" if where.task_id else "events",
-        target=where.task_id or f"events.{file_format}",
-        filename=f"audit-events.{file_format}",
-        media_type=_MEDIA_TYPES[file_format],
+        target=where.task_id or name,
+        filename=f"audit-{name}",
+        media_type=media_type,
     )
 
 
@@ -190,7 +226,10 @@ def _evidence(asked: Asked) -> Sending:
 
 
 DOWNLOADS: Final = (
-    Download("/export/events.{file_format}", _events, names={"file_format": tuple(Format)}),
+    Download(
+        "/export/events.{file_format}.zip", _packed_events, names={"file_format": tuple(Format)}, own=("columns",)
+    ),
+    Download("/export/events.{file_format}", _events, names={"file_format": tuple(Format)}, own=("columns",)),
     Download("/export/figures/{page}.csv", _figures, names={"page": tuple(gather.FIGURES)}, own=("zone",)),
     # ConfigError: nothing of it is under a checkpoint yet.
     Download("/export/evidence.zip", _evidence, config_status=409),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -64,9 +64,16 @@ def events_url(where: Filter) -> str:
     return "/?" + urlencode({"where": urlencode(filter_query(where))})
 
 
-def export_url(file_format: str, where: Filter, *, rows: int, why: str) -> str:
-    """Where exactly this view is downloaded: ``rows`` is the count on screen, ``why`` the stated purpose."""
-    return f"/export/events.{file_format}?" + urlencode([*filter_query(where), ("rows", rows), ("why", why)])
+def export_url(
+    file_format: str, where: Filter, *, rows: int, why: str, columns: Sequence[str] = (), is_packed: bool = False
+) -> str:
+    """Where exactly this view is downloaded: ``rows`` is the count on screen, ``why`` the stated purpose.
+
+    ``columns`` are those of the file (none: all); ``is_packed`` asks for a zip with a manifest.
+    """
+    chosen = [("columns", ",".join(columns))] if columns else []
+    query = urlencode([*filter_query(where), *chosen, ("rows", rows), ("why", why)])
+    return f"/export/events.{file_format}{'.zip' if is_packed else ''}?{query}"
 
 
 def figures_url(page: str, where: Filter, *, why: str, zone: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 import asking
+import columns
 import deps
 import links
 import measures
@@ -43,11 +45,20 @@ def _export(where: Filter, events: int, words: str, period: str) -> None:
     kind = st.segmented_control(
         "Format", [label for label, _ in links.FORMATS.values()], default="CSV", required=True, key="format"
     )
+    names = columns.exported(filter_bar.chosen_columns())
+    if names and not st.toggle("Only the columns of the table", value=True, key="only_columns"):
+        names = ()
+    is_packed = st.toggle(
+        "In a zip, with a manifest",
+        key="packed",
+        help="The manifest says the filter, the columns, how many entries were really written, who made it, when and "
+        "why, and the file's SHA-256.",
+    )
     name = next(name for name, (label, _) in links.FORMATS.items() if label == kind)
     reason = (why or "").strip()
     st.link_button(
         f"Download {kind} ({count(events, 'row')})",
-        links.export_url(name, where, rows=events, why=reason),
+        links.export_url(name, where, rows=events, why=reason, columns=names, is_packed=is_packed),
         disabled=not (reason and events),
         type="primary",
         width="stretch",
@@ -92,38 +103,35 @@ def _selected(rows: Sequence[Row]) -> Row | None:
 
 
 def _table(rows: Sequence[Row], label: str, *, narrow: bool) -> None:
-    columns = st.column_config
-    order = ["time", "kind", "what", "task", "who", "decision", "spent", "service"]
+    chosen = filter_bar.chosen_columns()
+    shown: Sequence[Row] = rows
+    if rows and columns.needs_entries(chosen, rows[0]):
+        whole = {_key(each): each for each in deps.reader().entries(map(_key, rows))}
+        shown = [whole.get(_key(row), row) for row in rows]
+    config: dict[str, Any] = {each: st.column_config.TextColumn(each, width=columns.width(each)) for each in chosen}
+    if "Event" in chosen:
+        config["Event"] = st.column_config.MultiselectColumn(
+            "Event",
+            options=[kind.label for kind in KNOWN_KINDS],
+            color=[kind.chip for kind in KNOWN_KINDS],
+            width=columns.width("Event"),
+        )
     st.dataframe(
-        pd.DataFrame(presenters.table(rows, zone, now.year)),
+        pd.DataFrame(columns.cells(chosen, shown, zone, now.year)),
         key="rows",
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
         height=min(_TABLE_HEIGHT, 36 * (len(rows) + 1) + 3) if not narrow else _TABLE_HEIGHT,
         row_height=36,
-        column_order=order[:5] if narrow else order,
+        column_order=chosen[:5] if narrow else chosen,
         alt=label,
         lazy=False,
-        column_config={
-            "time": columns.TextColumn("Time", width=150),
-            "kind": columns.MultiselectColumn(
-                "Event",
-                options=[kind.label for kind in KNOWN_KINDS],
-                color=[kind.chip for kind in KNOWN_KINDS],
-                width=112,
-            ),
-            "what": columns.TextColumn("What happened", width=270),
-            "task": columns.TextColumn("Task", width=130),
-            "who": columns.TextColumn("Who", width=120),
-            "decision": columns.TextColumn("Decision", width=90),
-            "spent": columns.TextColumn("Time spent", width=95),
-            "service": columns.TextColumn("Service", width=110),
-        },
+        column_config=config,
     )
 
 
-def _peek(row: Row) -> None:
+def _peek(row: Row, narrowed: story_view.Narrowed) -> None:
     """The story of the selected row's task, beside the table."""
     reader, key = deps.reader(), (row["origin"], row["seq"])
     if row["task_id"]:
@@ -141,7 +149,7 @@ def _peek(row: Row) -> None:
     with st.container(border=True, height=_TABLE_HEIGHT, key="peek"):
         st.html(
             f'<div class="peekhead">{head}</div>{story_view.time_bar(rows)}<div class="spaced"></div>'
-            + story_view.timeline(rows, zone, key, everything, with_texts=False)
+            + story_view.timeline(rows, zone, key, everything, with_texts=False, narrowed=narrowed)
         )
 
 
@@ -161,7 +169,7 @@ def _summary(where: Filter, totals: presenters.Extent, matching: str, period: st
     )
 
 
-def _results(where: Filter, total: int) -> None:
+def _results(where: Filter, total: int, narrowed: story_view.Narrowed) -> None:
     """The table, its pager, and beside it the story of the row that is selected."""
     # The pager is called first, because the table needs its page, and drawn below the table.
     table_slot, foot = st.container(), st.container()
@@ -183,7 +191,7 @@ def _results(where: Filter, total: int) -> None:
     with left:
         _table(rows, label, narrow=True)
     with right:
-        _peek(selected)
+        _peek(selected, narrowed)
 
 
 def _behind(asked: str) -> None:
@@ -207,7 +215,7 @@ def _behind(asked: str) -> None:
         st.html('<a href="/" target="_self">Search all of the record</a>')
     _summary(where, totals, said, period)
     if totals.events:
-        _results(where, totals.events)
+        _results(where, totals.events, asking.alone)
 
 
 def _page() -> None:
@@ -244,8 +252,9 @@ def _page() -> None:
     if totals.first_unix_nano is None or totals.last_unix_nano is None:
         _nothing_found()
         return
+    filter_bar.facets(where)
     _chart(where, asked, totals.first_unix_nano, totals.last_unix_nano)
-    _results(where, totals.events)
+    _results(where, totals.events, filter_bar.narrowed)
 
 
 _page()

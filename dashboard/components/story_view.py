@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+import asking
 import story
 import texts
 from formats import duration, esc
@@ -14,6 +15,7 @@ from words import Row, kind_of
 
 from otel_audit.model import EventType
 
+Narrowed = Callable[[str, str], str]  # the link for a key and a value of a filter; empty for none
 _NOTHING: Mapping[tuple[str, int], str] = MappingProxyType({})
 # (content name, what it is called, who speaks when the text does not say)
 _READABLE = (
@@ -75,11 +77,12 @@ def timeline(
     *,
     with_texts: bool = True,
     erased: Mapping[tuple[str, int], str] = _NOTHING,
+    narrowed: Narrowed = asking.alone,
 ) -> str:
     """The timeline, oldest first; ``marked`` is the (origin, seq) of the entry that a link points at.
 
     ``everything`` are all entries of the task, also those that are not shown. ``erased`` says of entries whose texts
-    were erased when and why.
+    were erased when and why. ``narrowed`` is the link of a value that one can filter by.
     """
     lines: list[str] = []
     for happening in story.timeline(rows, zone, everything):
@@ -87,7 +90,7 @@ def timeline(
             lines.append(f'<li class="gap">{esc(happening.gap)}</li>')
         if happening.day:
             lines.append(f'<li class="day">{esc(happening.day)}</li>')
-        lines.append(_line(happening, marked, erased, with_texts=with_texts))
+        lines.append(_line(happening, marked, erased, narrowed, with_texts=with_texts))
     return f'<ol class="tl" aria-label="Timeline, oldest first">{"".join(lines)}</ol>'
 
 
@@ -95,6 +98,7 @@ def _line(
     happening: story.Happening,
     marked: tuple[str, int] | None,
     erased: Mapping[tuple[str, int], str],
+    narrowed: Narrowed,
     *,
     with_texts: bool,
 ) -> str:
@@ -110,7 +114,7 @@ def _line(
         f'<div class="meta">{prose(" · ".join([kind.label, *happening.notes]))}</div>',
         f'<blockquote class="why">{_text(why)}</blockquote>' if why else "",
         _readable(row, erased.get((row["origin"], row["seq"]), "")) if with_texts else "",
-        _details(row),
+        _details(row, narrowed),
         "</li>",
     ]
     return "".join(parts)
@@ -136,7 +140,7 @@ def _folded(title: str, said: Iterable[texts.Message]) -> str:
     return f"<details><summary>{esc(title)}</summary>{body}</details>"
 
 
-def _details(row: Row) -> str:
+def _details(row: Row, narrowed: Narrowed) -> str:
     pairs = "".join(
         f"<dt>{esc(label)}</dt><dd>{f'<code>{esc(value)}</code>' if is_code else prose(value)}</dd>"
         for label, value, is_code in story.details(row)
@@ -145,7 +149,15 @@ def _details(row: Row) -> str:
     if row["task_id"]:
         url = task_url(row["task_id"], origin=row["origin"], seq=row["seq"])
         link = f'<dt>Link</dt><dd><a href="{esc(url)}" target="_self">This event</a></dd>'
-    return f'<details><summary>Technical details</summary><dl class="kv">{pairs}{link}</dl></details>'
+    found = [(each.label, word, narrowed(each.key, word)) for each, word in asking.of_row(row)]
+    values = "".join(
+        f'<a class="chosen" href="{esc(url)}" target="_self" title="Find events with this value">{esc(label)}: '
+        f"<b>{prose(word)}</b></a> "
+        for label, word, url in found
+        if url
+    )
+    more = f'<dt>Find more with</dt><dd class="chosens">{values}</dd>' if values else ""
+    return f'<details><summary>Technical details</summary><dl class="kv">{pairs}{link}{more}</dl></details>'
 
 
 def diff(before: str, after: str) -> str:

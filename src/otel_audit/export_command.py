@@ -9,7 +9,15 @@ from typing import Any, Final
 import click
 
 from otel_audit.errors import ConfigError
-from otel_audit.reports.export import Format, write_csv, write_jsonl, write_parquet
+from otel_audit.reports.export import (
+    Format,
+    needs_payload,
+    needs_texts,
+    parse_columns,
+    write_csv,
+    write_jsonl,
+    write_parquet,
+)
 from otel_audit.reports.options import chosen_store, filter_from, filter_options, open_reader, store_options
 from otel_audit.reports.read_commands import is_stdout, whole_file
 from otel_audit.taken import record_taken
@@ -34,6 +42,7 @@ _GC_THRESHOLD: Final = 50_000
 @filter_options
 @click.option("--purpose", metavar="WORDS", default="", help="Why it is taken: recorded in the ledger.")
 @click.option("--limit", type=click.IntRange(1), help="At most so many, the oldest.  [default: all]")
+@click.option("--columns", default="", metavar="NAMES", help="Only these columns, in this order: task_id,decision,...")
 @click.option("--no-content", is_flag=True, help="Without the texts.")
 @click.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark, for spreadsheets that guess encodings.")
 @store_options
@@ -45,6 +54,7 @@ def export(
     out: Path,
     purpose: str,
     limit: int | None,
+    columns: str,
     no_content: bool,
     bom: bool,
     **filters: Any,
@@ -57,7 +67,7 @@ def export(
     """
     if bom and kind != Format.CSV:
         raise ConfigError("--bom is for --format csv")
-    where = filter_from(filters)
+    where, names = filter_from(filters), parse_columns(columns)
     data, url = chosen_store(data, url)
     gc.set_threshold(_GC_THRESHOLD)
     with open_reader(data, url) as reader, whole_file(out) as file:
@@ -65,13 +75,15 @@ def export(
         matching = reader.count(where).events if where.sizes else 0
         rows = matching if limit is None else min(limit, matching)
         record_taken(data, "export", where, rows=rows, purpose=purpose)
-        blocks = reader.stream(where, with_content=not no_content, limit=rows, payload=kind != Format.CSV)
+        with_content = needs_texts(names) and not no_content
+        payload = needs_payload(Format(kind), names)
+        blocks = reader.stream(where, with_content=with_content, limit=rows, payload=payload)
         match Format(kind):
             case Format.CSV:
-                entries = write_csv(blocks, file, bom=bom)
+                entries = write_csv(blocks, file, names, bom=bom)
             case Format.JSONL:
-                entries = write_jsonl(blocks, file)
+                entries = write_jsonl(blocks, file, names)
             case Format.PARQUET:
-                entries = write_parquet(blocks, file)
+                entries = write_parquet(blocks, file, names)
     if not is_stdout(out):
         click.echo(f"{entries:,} entries written to {out}", err=True)

@@ -126,7 +126,7 @@ def test_search_counts_and_pages(store):
     app = opened()
     assert "<b>120</b> events in <b>60</b> tasks" in text_of(app)
     assert len(app.dataframe[0].value) == 50
-    assert list(app.dataframe[0].value["task"][:2]) == ["loan-59", "loan-59"]
+    assert list(app.dataframe[0].value["Task"][:2]) == ["loan-59", "loan-59"]
     app.toggle(key="technical").set_value(True).run()
     assert "<b>180</b> events" in text_of(app)
 
@@ -140,6 +140,55 @@ def test_search_narrows_and_clears(store, recorded):
     assert [args[0] for args, _ in recorded] == ["SEARCH"]
     app.button(key="clear").click().run()
     assert "<b>120</b> events" in text_of(app)
+
+
+def test_any_column_can_be_shown(store):
+    """Chosen columns, also texts, are in the table in their order; a preset has its own; Usual brings them back."""
+    ledger = LedgerRows()
+    ledger.add("ai_call", task_id="loan-1", input_tokens=7, content={"output": "Dear <b>customer"})
+    ledger.add("review", at=5, task_id="loan-1", reviewer_id="u_1", decision="approved", rationale_code=["a", "b"])
+    ledger.write(store)
+    app = opened(cols=["Task", "Output", "Rationale code", "Input tokens"])
+    table = app.dataframe[0].value
+    assert list(table.columns) == ["Task", "Output", "Rationale code", "Input tokens"]
+    assert table.to_numpy().tolist() == [["loan-1", "", "a; b", ""], ["loan-1", "Dear <b>customer", "", "7"]]
+    app.button(key="columns_Ids and proof").click().run()
+    assert len(app.dataframe[0].value["Hash"][0]) == 64
+    app.button(key="columns_Usual").click().run()
+    assert app.dataframe[0].value["What happened"][0] == "u_1 approved the AI draft"
+    assert not app.exception
+
+
+def test_values_are_counted_in_this_view_and_only_when_opened(store, monkeypatch):
+    """Filters are looked up when they are opened; each value has its count in this view, and a link that sets it."""
+    many(store)
+    asked = []
+    facet = Reader.facet
+
+    def counted(self, where, column, limit=20):
+        asked.append(column)
+        return facet(self, where, column, limit)
+
+    monkeypatch.setattr(Reader, "facet", counted)
+    app = opened(decision=["Approved"])
+    assert set(asked) == {"decision"}  # the words of the one that is set
+    app.session_state["facets"] = True
+    app.run()
+    page = text_of(app)
+    assert "reviewer_id" in asked
+    assert (
+        '<a href="/?period=All&amp;decision=Approved&amp;reviewer=u_1" target="_self">u_1</a> <span>60</span>' in page
+    )
+    assert '<a href="/?period=All" target="_self" aria-current=true>Approved</a> <span>60</span>' in page
+    assert ">atlas</a>" not in page  # no approved event has a model
+
+
+def test_a_value_of_an_event_is_a_filter(store):
+    """In a task's record each value that one can filter by leads to the events that share it."""
+    one(store)
+    page = text_of(opened("task", id="loan-1"))
+    assert 'href="/?period=All&amp;reviewer=u_1"' in page
+    assert 'href="/?period=All&amp;decision=Approved"' in page
 
 
 def test_no_match_says_what_to_try(store):

@@ -130,6 +130,10 @@ def test_search_without_a_match_says_what_to_try(database: Database, run: Run) -
         (["export", "--format", "xml", "--out", "-"], "'xml' is not one of"),
         (["export", "--format", "csv"], "--out"),
         (["export", "--format", "jsonl", "--out", "-", "--bom"], "--bom is for"),
+        (
+            ["export", "--format", "csv", "--out", "-", "--columns", "task"],
+            "unknown column 'task'; possible: recorded_at",
+        ),
         (["export", "--format", "csv", "--out", "/nowhere/at/all.csv"], "/nowhere/at/all.csv"),
     ],
 )
@@ -215,6 +219,10 @@ def test_exports_agree_with_one_another(database: Database, run: Run, tmp_path: 
     assert cells[2]["end_time"] == lines[2]["end_time"]
     without = run("export", "--format", "jsonl", "--out", "-", "--no-content", "--limit", "2")[1].splitlines()
     assert [json.loads(line)["content"] for line in without] == [{}, {}]
+    chosen = run("export", "--format", "csv", "--out", "-", "--columns", "seq,input,attributes", "--limit", "2")[1]
+    header, _, second = csv.reader(io.StringIO(chosen, newline=""))
+    assert header == ["seq", "input", "attributes"]
+    assert second[:2] == ["1", "'=cmd()|payslip"]
 
 
 def test_an_export_to_a_device_does_not_replace_it(database: Database, run: Run, tmp_path: Path) -> None:

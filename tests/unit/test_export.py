@@ -4,21 +4,30 @@ import csv
 import io
 import json
 import math
+import zipfile
+from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from otel_audit.errors import ConfigError
 from otel_audit.ledger.schema import STORED_COLUMNS, ColumnType
 from otel_audit.reports.export import (
+    COLUMNS,
     CSV_COLUMNS,
     FIELDS,
     Format,
     chunks,
+    needs_payload,
+    needs_texts,
+    parse_columns,
     write_csv,
     write_jsonl,
     write_parquet,
 )
+from otel_audit.reports.packed import Counted, packed
 
 REQUIRED_HEADER = (
     "recorded_at,event_time,event_type,task_id,reviewer_id,decision,rationale_code,rationale,service,environment,provider,"
@@ -222,3 +231,69 @@ def test_an_empty_export_is_a_valid_file(kind: Format) -> None:
         assert data == b""
     else:
         assert pq.read_table(io.BytesIO(data)).num_rows == 0
+
+
+def test_chosen_columns_are_exactly_those_of_the_file() -> None:
+    """Every format has the chosen columns alone, in their order, texts and maps among them; what is absent is empty."""
+    names = ("seq", "output", "content_commitments", "task_id")
+    rows = [row_of(seq=3, task_id="t", content={"output": "hi"}, content_commitments={"output": "ab"}), row_of(seq=4)]
+    table = list(csv.reader(io.StringIO(b"".join(chunks(Format.CSV, [rows], names)).decode(), newline="")))
+    assert table == [list(names), ["3", "hi", '{"output": "ab"}', "t"], ["4", "", "", ""]]
+    lines = [json.loads(line) for line in b"".join(chunks(Format.JSONL, [rows], names)).splitlines()]
+    assert [list(line) for line in lines] == [list(names)] * 2
+    assert [line["output"] for line in lines] == ["hi", None]
+    parquet = pq.read_table(io.BytesIO(b"".join(chunks(Format.PARQUET, [rows], names))))
+    assert tuple(parquet.column_names) == names
+    assert parquet["output"].to_pylist() == ["hi", None]
+
+
+def test_every_column_can_be_chosen() -> None:
+    """Each name of the vocabulary is a column of each format, and none is called unknown."""
+    assert parse_columns(",".join(COLUMNS)) == COLUMNS
+    for kind in Format:
+        assert b"".join(chunks(kind, [[row_of()]], COLUMNS))
+
+
+def test_an_unknown_column_is_refused() -> None:
+    """A name that is no column is refused and named, with those there are."""
+    with pytest.raises(ConfigError, match=r"unknown column 'desicion'; possible: recorded_at, .*decision"):
+        parse_columns("task_id, desicion")
+
+
+def test_only_what_the_columns_need_is_read() -> None:
+    """Texts and the wide payload are read for the columns that have them, and for no others."""
+    assert needs_texts()
+    assert needs_texts(("seq", "input"))
+    assert not needs_texts(("seq", "decision"))
+    assert needs_payload(Format.JSONL)
+    assert not needs_payload(Format.CSV)
+    assert needs_payload(Format.CSV, ("seq", "attributes"))
+    assert not needs_payload(Format.JSONL, ("seq", "input"))
+
+
+def test_a_manifest_counts_what_was_really_written() -> None:
+    """The zip has the file and its manifest, made after it: the number of entries, bytes, and the file's SHA-256."""
+    counted = Counted([[row_of(), row_of()], [row_of()]])
+    pieces = packed(
+        "a.csv", chunks(Format.CSV, counted), lambda: {"entries": counted.entries, "purpose": "zuverlässig"}
+    )
+    with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as archive:
+        file, manifest = archive.read("a.csv"), json.loads(archive.read("manifest.json"))
+    assert file == b"".join(chunks(Format.CSV, [[row_of()] * 3]))
+    assert manifest == {"file": "a.csv", "bytes": len(file), "sha256": sha256(file).hexdigest(), "entries": 3,
+                        "purpose": "zuverlässig"}  # fmt: skip
+
+
+def test_a_zip_that_was_cut_off_does_not_open() -> None:
+    """When reading fails on the way, what was sent is no zip: nobody takes half an export for a whole one."""
+
+    def failing() -> Iterator[bytes]:
+        yield b"first"
+        raise OSError("the store went away")
+
+    sent: list[bytes] = []
+    with pytest.raises(OSError, match="went away"):
+        sent.extend(packed("a.csv", failing(), dict))
+    assert sent
+    with pytest.raises(zipfile.BadZipFile):
+        zipfile.ZipFile(io.BytesIO(b"".join(sent)))

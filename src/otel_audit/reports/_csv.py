@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import string
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isfinite, isnan
 from typing import Any, Final
 
@@ -30,7 +30,11 @@ CSV_COLUMNS: Final = (
     "duplicate_of", "remarks", "prev_hash",
 )  # fmt: skip
 
-_TYPES: Final = {column.name: column.type for column in STORED_COLUMNS}
+_TYPES: Final = {
+    **{column.name: column.type for column in STORED_COLUMNS},
+    # As a row has them: the texts themselves, the commitments to them, and where joined ones stand.
+    **dict.fromkeys(("content", "content_commitments", "content_from"), ColumnType.STRING_MAP),
+}
 # What a spreadsheet takes for a formula (OWASP "CSV injection"), also behind blanks and in full width.
 _FORMULA: Final = re.compile(r"[\s\ufeff\u200b\0]*[=+\-@\uff1d\uff0b\uff0d\uff20\u2212]|[\t\r\n]")
 _PLAIN_BEGINNINGS: Final = frozenset(string.ascii_letters + string.digits + "[{(<_/#")
@@ -87,13 +91,15 @@ _CELLS: Final[dict[ColumnType, Callable[[list[Any]], Iterable[str]]]] = {
 }
 
 
-def csv_chunks(blocks: Iterable[list[Row]], *, bom: bool = False) -> Iterator[bytes]:
+def csv_chunks(
+    blocks: Iterable[list[Row]], columns: Sequence[str] = CSV_COLUMNS, *, bom: bool = False
+) -> Iterator[bytes]:
     """The file piece by piece: header, then one record an entry. ``bom`` for spreadsheets that guess encodings."""
-    yield (b"\xef\xbb\xbf" if bom else b"") + ",".join(CSV_COLUMNS).encode() + b"\r\n"
+    yield (b"\xef\xbb\xbf" if bom else b"") + ",".join(columns).encode() + b"\r\n"
     for rows in blocks:
         # Column by column: three times as fast as cell by cell.
-        columns = [_cells(name, rows) for name in CSV_COLUMNS]
-        records = map(",".join, zip(*columns, strict=True))
+        cells = [_cells(name, rows) for name in columns]
+        records = map(",".join, zip(*cells, strict=True))
         yield "".join(f"{record}\r\n" for record in records).encode("utf-8", "backslashreplace")
 
 

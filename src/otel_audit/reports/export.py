@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import accumulate
 from math import isfinite
@@ -18,11 +18,25 @@ from typing import Any, BinaryIO, Final
 import pyarrow as pa
 from pyarrow import parquet
 
+from otel_audit.errors import ConfigError
 from otel_audit.ledger.schema import STORED_COLUMNS, ColumnType
 from otel_audit.reports._csv import CSV_COLUMNS, csv_chunks, non_finite
 from otel_audit.reports._times import iso_nano
 
-__all__ = ["CSV_COLUMNS", "FIELDS", "Format", "chunks", "json_ready", "write_csv", "write_jsonl", "write_parquet"]
+__all__ = [
+    "COLUMNS",
+    "CSV_COLUMNS",
+    "FIELDS",
+    "Format",
+    "chunks",
+    "json_ready",
+    "needs_payload",
+    "needs_texts",
+    "parse_columns",
+    "write_csv",
+    "write_jsonl",
+    "write_parquet",
+]
 
 Row = dict[str, Any]
 Blocks = Iterable[list[Row]]
@@ -34,6 +48,9 @@ _FLOATS: Final = tuple(name for name, kind in _COLUMN_TYPES.items() if kind is C
 # After the columns of the ledger: the commitments to the texts, and where texts joined from log records stand.
 _EXTRA: Final = ("content_commitments", "content_from")
 FIELDS: Final = (*_COLUMN_TYPES, *_EXTRA)
+# What may be chosen, of any format: the columns of a CSV, where each text is one, and every field beside them.
+COLUMNS: Final = tuple(dict.fromkeys((*CSV_COLUMNS, *FIELDS)))
+_TEXTS: Final = frozenset(CSV_COLUMNS) - frozenset(FIELDS)
 
 _GROUP_ROWS: Final = 50_000
 _GROUP_BYTES: Final = 32 << 20
@@ -49,40 +66,62 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def chunks(kind: Format, blocks: Blocks, *, bom: bool = False) -> Iterator[bytes]:
-    """The file in pieces, as they are made. ``bom`` is for CSV alone."""
+def parse_columns(text: str) -> tuple[str, ...]:
+    """Names of ``COLUMNS``, separated by commas, each once. Raises ConfigError for a name that is none of them.
+
+    >>> parse_columns("task_id, decision")
+    ('task_id', 'decision')
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if unknown := [name for name in names if name not in COLUMNS]:
+        raise ConfigError(f"unknown column {', '.join(map(repr, unknown))}; possible: {', '.join(COLUMNS)}")
+    return names
+
+
+def needs_payload(kind: Format, columns: Sequence[str] = ()) -> bool:
+    """Whether the file has columns that ``Reader.stream`` reads only with its payload."""
+    return not set(columns) <= set(CSV_COLUMNS) if columns else kind != Format.CSV
+
+
+def needs_texts(columns: Sequence[str] = ()) -> bool:
+    """Whether the file has texts in it."""
+    return not columns or not {*_TEXTS, "content", "content_from"}.isdisjoint(columns)
+
+
+def chunks(kind: Format, blocks: Blocks, columns: Sequence[str] = (), *, bom: bool = False) -> Iterator[bytes]:
+    """The file in pieces, as they are made, with ``columns`` in their order (none: all). ``bom`` is for CSV alone."""
     match kind:
         case Format.CSV:
-            return csv_chunks(blocks, bom=bom)
+            return csv_chunks(blocks, columns or CSV_COLUMNS, bom=bom)
         case Format.JSONL:
-            return _jsonl_chunks(blocks)
+            return _jsonl_chunks(blocks, columns or FIELDS)
         case Format.PARQUET:
-            return _parquet_chunks(blocks)
+            return _parquet_chunks(blocks, columns)
 
 
-def write_csv(blocks: Blocks, out: BinaryIO, *, bom: bool = False) -> int:
+def write_csv(blocks: Blocks, out: BinaryIO, columns: Sequence[str] = (), *, bom: bool = False) -> int:
     """Write CSV (UTF-8, RFC 4180) and return the number of entries.
 
     Times are ISO 8601 in UTC with nanoseconds, several codes in one cell are joined by "; ", texts are
     as stored, and a text cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
-    return _write(Format.CSV, blocks, out, bom=bom)
+    return _write(Format.CSV, blocks, out, columns, bom=bom)
 
 
-def write_jsonl(blocks: Blocks, out: BinaryIO) -> int:
+def write_jsonl(blocks: Blocks, out: BinaryIO, columns: Sequence[str] = ()) -> int:
     """Write JSON Lines with every field of every entry, one object a line, and return the number of entries.
 
     Numbers that JSON does not know are the strings "NaN", "Infinity" and "-Infinity".
     """
-    return _write(Format.JSONL, blocks, out)
+    return _write(Format.JSONL, blocks, out, columns)
 
 
-def write_parquet(blocks: Blocks, out: BinaryIO) -> int:
+def write_parquet(blocks: Blocks, out: BinaryIO, columns: Sequence[str] = ()) -> int:
     """Write Parquet with every field, typed (times are timestamps in nanoseconds), and return the number of entries."""
-    return _write(Format.PARQUET, blocks, out)
+    return _write(Format.PARQUET, blocks, out, columns)
 
 
-def _write(kind: Format, blocks: Blocks, out: BinaryIO, *, bom: bool = False) -> int:
+def _write(kind: Format, blocks: Blocks, out: BinaryIO, columns: Sequence[str], *, bom: bool = False) -> int:
     entries = 0
 
     def counted() -> Iterator[list[Row]]:
@@ -91,14 +130,14 @@ def _write(kind: Format, blocks: Blocks, out: BinaryIO, *, bom: bool = False) ->
             entries += len(rows)
             yield rows
 
-    for piece in chunks(kind, counted(), bom=bom):
+    for piece in chunks(kind, counted(), columns, bom=bom):
         out.write(piece)
     return entries
 
 
 def json_ready(row: Row, names: Iterable[str] = FIELDS) -> Row:
     """The fields ``names`` of ``row`` as JSON has them: in order, times ISO 8601, and no NaN."""
-    ready = {name: row[name] for name in names}
+    ready = {name: _value(row, name) for name in names}
     for name in _TIMES:
         if name in ready:
             ready[name] = iso_nano(ready[name])
@@ -109,18 +148,23 @@ def json_ready(row: Row, names: Iterable[str] = FIELDS) -> Row:
     return ready
 
 
-def json_line(row: Row) -> str:
+def _value(row: Row, name: str) -> Any:
+    """A column of a row; a text that it does not have is None."""
+    return row["content"].get(name) if name in _TEXTS else row[name]
+
+
+def json_line(row: Row, names: Iterable[str] = FIELDS) -> str:
     """One entry as a line of JSON, without the line's end."""
-    text = _encode(json_ready(row))
+    text = _encode(json_ready(row, names))
     return text if text.isascii() else text.translate(_LINE_BREAKS)
 
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
-def _jsonl_chunks(blocks: Blocks) -> Iterator[bytes]:
+def _jsonl_chunks(blocks: Blocks, names: Sequence[str]) -> Iterator[bytes]:
     for rows in blocks:
-        yield "".join(f"{json_line(row)}\n" for row in rows).encode("utf-8", "backslashreplace")
+        yield "".join(f"{json_line(row, names)}\n" for row in rows).encode("utf-8", "backslashreplace")
 
 
 _ARROW_TYPES: Final = {
@@ -145,7 +189,7 @@ PARQUET_SCHEMA: Final = pa.schema(
 )
 
 
-class _Pieces(io.RawIOBase):
+class Pieces(io.RawIOBase):
     """A file that is only ever appended to, and that forgets what was taken out of it."""
 
     def __init__(self) -> None:
@@ -169,12 +213,19 @@ class _Pieces(io.RawIOBase):
         return b"".join(pieces)
 
 
-def _parquet_chunks(blocks: Blocks) -> Iterator[bytes]:
-    out = _Pieces()
-    with parquet.ParquetWriter(pa.PythonFile(out, mode="w"), PARQUET_SCHEMA, compression="zstd") as writer:
+def _schema(columns: Sequence[str]) -> pa.Schema:
+    """The schema of these columns, of all of them for none; a text is a string."""
+    known = set(PARQUET_SCHEMA.names)
+    chosen = [PARQUET_SCHEMA.field(name) if name in known else pa.field(name, pa.string()) for name in columns]
+    return pa.schema(chosen) if columns else PARQUET_SCHEMA
+
+
+def _parquet_chunks(blocks: Blocks, columns: Sequence[str]) -> Iterator[bytes]:
+    out, schema = Pieces(), _schema(columns)
+    with parquet.ParquetWriter(pa.PythonFile(out, mode="w"), schema, compression="zstd") as writer:
         waiting: list[pa.RecordBatch] = []
         for rows in blocks:
-            waiting.append(_record_batch(rows))
+            waiting.append(_record_batch(rows, schema))
             if sum(b.num_rows for b in waiting) >= _GROUP_ROWS or sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
                 writer.write_table(pa.Table.from_batches(waiting))
                 waiting.clear()
@@ -184,12 +235,12 @@ def _parquet_chunks(blocks: Blocks) -> Iterator[bytes]:
     yield out.take()
 
 
-def _record_batch(rows: list[Row]) -> pa.RecordBatch:
+def _record_batch(rows: list[Row], schema: pa.Schema) -> pa.RecordBatch:
     arrays = []
-    for field in PARQUET_SCHEMA:
-        values = [row[field.name] for row in rows]
+    for field in schema:
+        values = [_value(row, field.name) for row in rows]
         arrays.append(_map_array(values, field.type) if pa.types.is_map(field.type) else pa.array(values, field.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=PARQUET_SCHEMA)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _map_array(values: list[dict[str, Any]], kind: pa.MapType) -> pa.MapArray:
