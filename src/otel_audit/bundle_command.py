@@ -84,7 +84,7 @@ def bundle(
             "target": where.task_id,
             "purpose": purpose,
         }
-        taken |= {"filter": _told(where), "rows": made.entries + made.related}
+        taken |= {"filter": told(where), "rows": made.entries + made.related}
         is_recorded = folder is not None and record_access(folder.path, url or "", taken)
     if as_json:
         click.echo(json.dumps(asdict(made), indent=2))
@@ -102,7 +102,8 @@ def bundle(
         click.echo("The manifest is not signed: the ledger's key is not here (give --data)", err=True)
 
 
-def _told(where: Filter) -> str:
+def told(where: Filter) -> str:
+    """A filter as the record of an access says it."""
     asked = ((each.name, getattr(where, each.name)) for each in fields(Filter))
     return "; ".join(f"{name}={value}" for name, value in asked if value not in ("", None, ()))
 
