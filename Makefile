@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= audit-data
 
-.PHONY: up test check bench clean
+.PHONY: up test check bench screenshots clean
 
 $(VENV)/installed-all: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,10 @@ bench: $(VENV)/installed-all  ## speed, as ratios against a limit measured in th
 	$(BIN)/python bench/application.py
 	$(BIN)/python bench/verify.py
 	$(BIN)/python bench/pages.py
+
+screenshots: $(VENV)/installed-all  ## docs/screenshots anew, of a real receiver with a small history
+	@sh tests/install-chromium.sh
+	$(BIN)/python -m tests.e2e.screenshots
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis

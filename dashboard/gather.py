@@ -16,7 +16,7 @@ from reviewing import Overview
 from using import Cost
 
 from otel_audit.errors import ConfigError
-from otel_audit.model import Called, ConfidenceBin, Filter
+from otel_audit.model import Called, ConfidenceBin, Filter, QuickReview
 from otel_audit.reports.prices import PriceTable, parse_prices
 from otel_audit.store.analytics import FirstDecisions
 
@@ -31,6 +31,7 @@ class Reviews:
     double: Mapping[tuple[str, ...], int]
     escalated: Mapping[tuple[str, str], int]
     first: FirstDecisions
+    quick: list[QuickReview]
 
     def counts(self) -> dict[str, int]:
         """Reviews by decision."""
@@ -45,15 +46,16 @@ def reviews(where: Filter, quick_floor: int, words_per_minute: int, zone: str) -
     store, behind = deps.analytics(), reviewing.sets(where, quick_floor, words_per_minute)
     first = store.first_decisions(where, zone, by_call=False)
     double, decisions = store.double_reviewed(where), store.decisions_by_day(where, zone)
+    quick, newest = store.quick(behind["quick"], reviewing.QUICK_SHOWN)
     head = reviewing.overview(
         store.reviews(where),
         first.total,
         double,
-        quick=deps.reader().count(behind["quick"]).events,
+        quick=quick,
         behind=behind,
         days=len({day for day, decision, _ in decisions if decision not in {"", reviewing.ABANDONED}}),
     )
-    return Reviews(head, behind, decisions, double, store.escalations(where), first)
+    return Reviews(head, behind, decisions, double, store.escalations(where), first, newest)
 
 
 def review_groups(where: Filter, by: str, first: FirstDecisions) -> list[tuple[str, list[Figure]]]:

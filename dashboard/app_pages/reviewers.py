@@ -13,7 +13,7 @@ from components import figures_view as show
 from components import first_run, frame, plots, scope_bar, story_view
 from formats import count, duration, esc, moment, sentence_case
 from measures import MIN_N, Figure, scope_words
-from reviewing import QUICK_FLOOR, QUICK_SHOWN, WORDS_PER_MINUTE
+from reviewing import QUICK_FLOOR, WORDS_PER_MINUTE
 from words import decision_word
 
 from otel_audit.model import EventType, Filter
@@ -226,10 +226,10 @@ def _quick(found: gather.Reviews, floor: int, wpm: int) -> None:
         return
     st.html(
         f'<p class="sub"><b>{show.linked(figure)}</b> of {count(figure.n, "decided review")}. The newest '
-        f"{min(QUICK_SHOWN, int(figure.value))} are below; select the number to see and export all.</p>"
+        f"{len(found.quick)} are below; select the number to see and export all.</p>"
     )
     lines = []
-    for each in deps.analytics().quick(found.behind["quick"], QUICK_SHOWN):
+    for each in found.quick:
         url = links.task_url(each.task_id, origin=each.origin, seq=each.seq)
         name = f'<a href="{esc(url)}" target="_self">{esc(each.task_id)}</a>' if each.task_id else "no task"
         needs = reviewing.reading_seconds(each.tokens, floor, wpm)

@@ -1,50 +1,130 @@
-"""Make docs/screenshots from a running dashboard: python tests/e2e/screenshots.py URL TASK [FOLDER]."""
+"""``make screenshots``: docs/screenshots anew, every page of the dashboard over a small history in a real receiver.
 
-import sys
+Each page in light and dark, and both 390 pixels wide too. ``python -m tests.e2e.screenshots --url URL`` takes them of a
+dashboard that runs already, ``--out`` puts them elsewhere, ``--only`` takes the pages that are named.
+"""
+
+import argparse
+import contextlib
+import tempfile
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
-import browsing
+from otel_audit.model import Filter
+from otel_audit.store.database import open_for_reading
+from otel_audit.store.reader import Reader
+from tests.e2e import browsing, sample
+from tests.integration.running import running
 
-HERE = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs" / "screenshots"
+TASKS = 60
+DRAWN = {"search", "reviewers", "usage"}  # pages with charts, which are drawn last
+SIZES = {"": {"width": 1440, "height": 900}, "_390": {"width": 390, "height": 844}}
+WHOLE = {"reviewers", "usage", "task"}  # shown to their end
 
 
-def main(url, task, folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    with browsing.chromium() as browser:
+@contextlib.contextmanager
+def a_dashboard():
+    """The URL of a dashboard over a history, with the paths of its pages."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(Path(folder) / "audit-data", "--dashboard-port", "0") as up,
+        open_for_reading(up.data, None) as database,
+    ):
+        sample.send_history(up.endpoint, now=datetime.now(UTC), tasks=TASKS)
+        reader = Reader(database)
+        deadline = time.monotonic() + 60
+        while reader.count(Filter(event_type=("resolution",))).events < TASKS:
+            assert time.monotonic() < deadline, "the history did not arrive"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{up.run['dashboard_port']}", pages_of(reader)
+
+
+def pages_of(reader):
+    """Name -> path of every page; task and trace are those of the last edited draft."""
+    review = reader.page(Filter(event_type=("review",), decision=("modified",)), per_page=1)[0]
+    call = reader.page(Filter(event_type=("ai_call",), task_id=review["task_id"]), per_page=1)[0]
+    return {
+        "search": "/",
+        "task": f"/task?id={review['task_id']}",
+        "trace": f"/trace?id={call['trace_id']}",
+        "reviewers": "/reviewers",
+        "usage": "/usage",
+        "integrity": "/integrity",
+        "reports": "/reports",
+        "log-review": "/log-review",
+        "access": "/access",
+    }
+
+
+def take(page, url, name, path, place):
+    """One page, when it has come to rest."""
+    page.goto(url + path)
+    browsing.ready(page)
+    if name in DRAWN:
+        page.locator(browsing.CHART).first.wait_for()
+    if name == "integrity":
+        page.get_by_role("button", name="Verify now").click()
+        page.get_by_text("Nothing was altered").wait_for(timeout=60_000)
+        browsing.ready(page)
+    page.wait_for_load_state("networkidle")
+    shot(page, place, whole=name in WHOLE)
+
+
+def shot(page, place, *, whole=False):
+    """Save what is seen; with ``whole``, down to the page's end, which lies in a part that scrolls."""
+    seen = page.viewport_size
+    if whole:
+        height = page.locator('[data-testid="stMain"]').evaluate("element => element.scrollHeight")
+        page.set_viewport_size({"width": seen["width"], "height": min(height, 4000)})
+        browsing.ready(page)
+        page.wait_for_load_state("networkidle")
+    page.screenshot(path=place)
+    page.set_viewport_size(seen)
+
+
+def take_panels(page, url, folder, scheme):
+    """What opens on the search page: the story beside the table, and the export."""
+    page.goto(url + "/")
+    browsing.ready(page)
+    browsing.click_row(page, 1)
+    page.wait_for_load_state("networkidle")
+    shot(page, folder / f"peek_{scheme}.png")
+    page.get_by_role("button", name="Export").click()
+    page.get_by_role("textbox", name="Why are you exporting?").fill("Q4 access review")
+    page.keyboard.press("Enter")
+    browsing.ready(page)
+    page.wait_for_load_state("networkidle")
+    shot(page, folder / f"export_{scheme}.png")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", help="a dashboard that runs (default: one is started, with a history)")
+    parser.add_argument("--data", type=Path, help="the data folder of that dashboard")
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    parser.add_argument("--only", nargs="*")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        if given.url:
+            url, pages = given.url, pages_of(Reader(stack.enter_context(open_for_reading(given.data, None))))
+        else:
+            url, pages = stack.enter_context(a_dashboard())
+        browser = stack.enter_context(browsing.chromium())
         for scheme in ("light", "dark"):
-            for width in (1440, 390):
-                context = browser.new_context(
-                    viewport={"width": width, "height": 900 if width > 400 else 844},
-                    color_scheme=scheme,
-                    timezone_id="Europe/Berlin",
-                )
+            for suffix, size in SIZES.items():
+                context = browser.new_context(viewport=size, color_scheme=scheme, timezone_id="Europe/Berlin")
                 page = context.new_page()
-                pages = (("search", "/"), ("task", f"/task?id={task}"), ("integrity", "/integrity"))
-                for name, path in (*pages, ("reviewers", "/reviewers"), ("usage", "/usage")):
-                    page.goto(url + path)
-                    browsing.ready(page)
-                    if name in {"search", "reviewers", "usage"}:
-                        page.locator(browsing.CHART).first.wait_for()
-                    if name == "integrity":
-                        page.get_by_role("button", name="Verify now").click()
-                        page.get_by_text("Nothing was altered").wait_for(timeout=60_000)
-                        browsing.ready(page)
-                    page.wait_for_load_state("networkidle")
-                    page.screenshot(path=folder / f"{name}_{scheme}{'' if width > 400 else '_390'}.png")
-                if width > 400:
-                    page.goto(url + "/")
-                    browsing.ready(page)
-                    browsing.click_row(page, 1)
-                    page.wait_for_load_state("networkidle")
-                    page.screenshot(path=folder / f"peek_{scheme}.png")
-                    page.get_by_role("button", name="Export").click()
-                    page.get_by_role("textbox", name="Why are you exporting?").fill("Q4 access review")
-                    page.keyboard.press("Enter")
-                    browsing.ready(page)
-                    page.wait_for_load_state("networkidle")
-                    page.screenshot(path=folder / f"export_{scheme}.png")
+                for name, path in pages.items():
+                    if given.only is None or name in given.only:
+                        take(page, url, name, path, given.out / f"{name}_{scheme}{suffix}.png")
+                if not suffix and given.only is None:
+                    take_panels(page, url, given.out, scheme)
                 context.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]) if len(sys.argv) > 3 else HERE.parents[1] / "docs" / "screenshots")
+    main()

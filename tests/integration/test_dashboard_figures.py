@@ -113,7 +113,8 @@ def test_unusually_quick_is_what_the_rule_says(store):
     fast = sum(1 for number in range(40) if number % 7 == 0 and number % 10 != 9)
     assert quick.value == fast
     assert gather.reviews(where, 10, 100, "UTC").head.quick.value == fast + 11
-    shown = Analytics(store).quick(quick.where, 100)
+    total, shown = Analytics(store).quick(quick.where, 100)
+    assert total == len(shown)
     assert len(shown) == fast
     assert {each.tokens for each in shown} == {200}  # of the last answer of each one's task
     assert all(each.seconds < reviewing.reading_seconds(each.tokens, 10, 400) for each in shown)

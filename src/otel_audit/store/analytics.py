@@ -101,14 +101,15 @@ class Analytics:
         rows = self._rows("analytics_double", replace(where, figure="double_reviewed"))
         return {tuple(row["decisions"]): row["tasks"] for row in rows}
 
-    def quick(self, where: Filter, limit: int) -> list[QuickReview]:
-        """The newest of the reviews that ``where`` with ``figure="quick"`` counts."""
+    def quick(self, where: Filter, limit: int) -> tuple[int, list[QuickReview]]:
+        """How many reviews ``where`` with ``figure="quick"`` counts, and the newest ``limit`` of them."""
         rows = self._rows("analytics_quick", where, limit=limit)
+        total = sum({row.pop("total") for row in rows})  # the same in each
         tasks = sorted({row["task_id"] for row in rows})
         # Of these tasks alone: a join would lay every AI call of the ledgers beside a few reviews.
         answers = self._rows("analytics_answer_tokens", Filter(), tasks=tasks) if tasks else []
         tokens = {row["task_id"]: row["tokens"] for row in answers}
-        return [QuickReview(**row, tokens=tokens.get(row["task_id"], 0)) for row in rows]
+        return total, [QuickReview(**row, tokens=tokens.get(row["task_id"], 0)) for row in rows]
 
     def escalations(self, where: Filter) -> dict[tuple[str, str], int]:
         """Escalations by (reason, next decision in the task); the decision is empty while there is none."""

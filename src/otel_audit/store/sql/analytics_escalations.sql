@@ -12,6 +12,7 @@ FROM (
         SELECT task_id, end_time, decision
         FROM audit_entries
         WHERE event_type = 'review' AND decision NOT IN ('', 'abandoned') AND duplicate_of = ''
+          AND task_id IN (SELECT task_id FROM audit_entries WHERE event_type = 'escalation')
     ) AS r ON s.task_id = r.task_id AND s.event_time < r.end_time
 )
 GROUP BY code, outcome
