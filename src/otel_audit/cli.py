@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "trace": "otel_audit.reports.read_commands",
     "export": "otel_audit.export_command",
     "bundle": "otel_audit.bundle_command",
+    "report": "otel_audit.report_command",
     "verify": "otel_audit.reports.verify_command",
     "receipt": "otel_audit.reports.receipt_command",
     "review-logs": "otel_audit.reports.log_review_command",

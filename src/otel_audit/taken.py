@@ -12,13 +12,13 @@ from otel_audit.model import Filter
 from otel_audit.receiver.control_client import record_access
 
 
-def record_taken(data: Path | None, what: str, where: Filter, *, rows: int, purpose: str) -> None:
+def record_taken(data: Path | None, what: str, where: Filter, *, rows: int, purpose: str, target: str = "") -> None:
     """Have the ledger record that ``rows`` entries leave as ``what``, or say that no receiver is there to do it.
 
     Call it before they do. Raises StoreError when the receiver that is running did not record it.
     """
-    taken: dict[str, str | int] = {"actor": maker(), "target_type": what, "target": where.task_id, "purpose": purpose}
-    taken |= {"filter": _told(where), "rows": rows}
+    taken: dict[str, str | int] = {"actor": maker(), "target_type": what, "target": target or where.task_id}
+    taken |= {"purpose": purpose, "filter": _told(where), "rows": rows}
     if data is None or not record_access(data, taken):
         click.echo(f"That this {what} was taken is not in the ledger: no receiver is running on it here", err=True)
 

@@ -40,7 +40,7 @@ _DOES_NOT: Final = (
     "What somebody with the signing key did before the first anchor outside of their reach.",
     "Who made the bundle, when and why: these lines are stated by its maker.",
 )
-_STYLE: Final = """
+STYLE: Final = """
 :root{color-scheme:light}*{box-sizing:border-box}
 body{font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;color:#1a1d21;background:#fff;margin:0}
 main{max-width:46rem;margin:0 auto;padding:2.5rem 1.25rem}
@@ -83,7 +83,7 @@ def cover_page(facts: Facts, ledgers: Sequence[dict[str, Any]]) -> str:
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><main>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>"
         f"<h1>{escape(title)}</h1><p class='sub'>Records of an AI system and of the people who oversee it, with what "
         f"is needed to check that nobody changed them.</p><table>{table}</table>"
         f"<h2>What this proves</h2>{_list(_PROVES)}<h2>What it does not prove</h2>{_list(_DOES_NOT)}"

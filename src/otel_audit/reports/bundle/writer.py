@@ -262,14 +262,14 @@ class _Writer:
         self._put("manifest.note", note.encode(), listed=False)
 
     def _put(self, name: str, raw: bytes, *, listed: bool = True) -> None:
-        self._zip.writestr(_info(name), raw)
+        self._zip.writestr(zip_member(name), raw)
         if listed:
             self._hashes[name] = hashlib.sha256(raw).hexdigest()
 
     def _copy(self, name: str, file: IO[bytes]) -> None:
         digest = hashlib.sha256()
         file.seek(0)
-        with self._zip.open(_info(name), "w", force_zip64=True) as member:
+        with self._zip.open(zip_member(name), "w", force_zip64=True) as member:
             while piece := file.read(_COPY_BYTES):
                 digest.update(piece)
                 member.write(piece)
@@ -300,7 +300,8 @@ def _suffix(anchored: AnchoredCheckpoint) -> str:
     return ".tsr" if anchored.kind == "rfc3161" else ".evidence"
 
 
-def _info(name: str) -> zipfile.ZipInfo:
+def zip_member(name: str) -> zipfile.ZipInfo:
+    """A file of a zip that is the same whenever and wherever it is made."""
     info = zipfile.ZipInfo(name, _FIXED_TIME)
     info.compress_type = zipfile.ZIP_DEFLATED
     info.external_attr = 0o644 << 16
