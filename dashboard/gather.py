@@ -18,6 +18,7 @@ from using import Cost
 from otel_audit.errors import ConfigError
 from otel_audit.model import Called, ConfidenceBin, Filter, QuickReview
 from otel_audit.reports.prices import PriceTable, parse_prices
+from otel_audit.reports.reviews import QUICK_FLOOR, WORDS_PER_MINUTE
 from otel_audit.store.analytics import FirstDecisions
 
 
@@ -69,8 +70,8 @@ def review_groups(where: Filter, by: str, first: FirstDecisions) -> list[tuple[s
 
 def review_figures(where: Filter, zone: str) -> list[Figure]:
     """Every figure of the page on reviewer activity, as the export writes them. The filter carries the quick rule."""
-    quick_floor = reviewing.QUICK_FLOOR if where.quick_floor is None else where.quick_floor
-    words_per_minute = where.words_per_minute or reviewing.WORDS_PER_MINUTE
+    quick_floor = QUICK_FLOOR if where.quick_floor is None else where.quick_floor
+    words_per_minute = where.words_per_minute or WORDS_PER_MINUTE
     where = replace(where, figure="", quick_floor=None, words_per_minute=None)
     found = reviews(where, quick_floor, words_per_minute, zone)
     figures = [*found.head.all(), *reviewing.decision_figures(found.counts(), where)]

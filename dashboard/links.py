@@ -20,6 +20,7 @@ FORMATS: Final = {
 
 _VIEWER: Final = re.compile(r"(?:(?P<name>[^=:/?#]+)=)?(?P<url>https?://\S+)")
 _NUMBERS: Final = {"since", "until", "quick_floor", "words_per_minute"}
+_VIEWS: Final = {"sizes", "beyond"}
 
 
 def task_url(task_id: str, *, origin: str = "", seq: int | None = None) -> str:
@@ -91,8 +92,8 @@ def filter_query(where: Filter) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for field in fields(where):
         value = getattr(where, field.name)
-        if field.name == "sizes":
-            pairs += [("sizes", f"{origin}:{size}") for origin, size in value]
+        if field.name in _VIEWS:
+            pairs += [(field.name, f"{origin}:{size}") for origin, size in value]
         elif isinstance(value, str):
             pairs += [(field.name, value)] if value else []
         elif isinstance(value, (int, float)):  # also the zero that a time or a limit may be
@@ -120,7 +121,7 @@ def parse_filter(query: Iterable[tuple[str, str]], ignored: Iterable[str] = ()) 
             value = _number(name, text)
         elif name in {"confidence_from", "confidence_to"}:
             value = _share(name, text)
-        elif name == "sizes":
+        elif name in _VIEWS:
             origin, _, size = text.rpartition(":")
             value = (*old, (origin, _number(name, size)))
         elif isinstance(getattr(empty, name), str):

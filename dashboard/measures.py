@@ -146,6 +146,13 @@ SETS: Final = {
     "counted_calls": "AI calls",
     "failed_calls": "AI calls that failed",
     "calibrated": "first decisions on answers with a stated confidence",
+    "large_exports": "exports of 10,000 rows or more",
+    "off_hours": "accesses at night or at the weekend (UTC)",
+    "failed_accesses": "accesses that were denied or failed",
+    "failed_checks": "checks of the ledger that found something",
+    "looks": "accesses other than a look at the log review",
+    "id_conflicts": "records under an id that was taken",
+    "unrecognised": "records of a convention that is not known",
 }
 
 
@@ -155,6 +162,7 @@ def behind_words(where: Filter, decision_words: Sequence[str]) -> list[str]:
     quick = f"under {where.quick_floor} s or {where.words_per_minute} words a minute" if where.figure == "quick" else ""
     follow = [f"next decision: {each or 'none yet'}" for each in where.next_decision]
     named = [SETS.get(where.figure, where.figure)] if where.figure else kinds
-    return [
-        each for each in (*named, quick, *decision_words, *where.rationale_code, *follow, *scope_words(where)) if each
-    ]
+    people = [f"done by {each}" for each in where.actor_id]
+    late = "arrived after the signature" if where.beyond else ""
+    rest = (*decision_words, *where.rationale_code, *follow, *people, late, *scope_words(where))
+    return [each for each in (*named, quick, *rest) if each]

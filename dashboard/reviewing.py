@@ -15,9 +15,6 @@ from otel_audit.model import EventType, Filter, Reviewed
 from otel_audit.reports.statistics import cohen_kappa, krippendorff_alpha, percent_agreement, wilson
 
 ABANDONED: Final = "abandoned"
-QUICK_FLOOR: Final = 10  # seconds: opening, finding the place and pressing a button alone take about as long
-# K. Rayner et al., Psychol. Sci. Public Interest 17 (2016) 4: adults read 200 to 400 words a minute, and skim above.
-WORDS_PER_MINUTE: Final = 400
 WORDS_PER_TOKEN: Final = 0.75  # https://platform.openai.com/tokenizer; the same number is in figure_filters.sql
 QUICK_SHOWN: Final = 20
 GROUPS: Final = {"Kind of task": "kind", "AI model": "model", "Service": "service"}

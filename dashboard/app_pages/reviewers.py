@@ -13,10 +13,10 @@ from components import figures_view as show
 from components import first_run, frame, plots, scope_bar, story_view
 from formats import count, duration, esc, moment, sentence_case
 from measures import MIN_N, Figure, scope_words
-from reviewing import QUICK_FLOOR, WORDS_PER_MINUTE
 from words import decision_word
 
 from otel_audit.model import EventType, Filter
+from otel_audit.reports.reviews import QUICK_FLOOR, WORDS_PER_MINUTE
 
 zone: str = st.session_state["_zone"]
 _FIELDS = (

@@ -155,6 +155,7 @@ class Filter:
     words that must all occur, ignoring case, in the content or the identifying columns. ``sizes``
     freezes the view: of each ledger named, as (origin, size), only entries with ``seq`` below size,
     and nothing of any other ledger; so a count and the export after it agree while events arrive.
+    ``beyond`` is the rest: what such a view did not have yet.
     ``action`` is what was done to the trail (VIEW, EXPORT, ...); confidences are 0 to 1, both ends included.
 
     ``model`` is either of what was asked for and what answered, ``asked_model`` and ``answering_model`` one of them.
@@ -181,6 +182,7 @@ class Filter:
     exclude_event_type: Sequence[str] = ()
     prompt_version: Sequence[str] = ()
     sizes: Sequence[tuple[str, int]] = ()
+    beyond: Sequence[tuple[str, int]] = ()
     actor_id: Sequence[str] = ()
     action: Sequence[str] = ()
     status: Sequence[str] = ()

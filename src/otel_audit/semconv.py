@@ -100,6 +100,16 @@ AUDIT_LOGPROBS: Final = "audit.logprobs"
 AUDIT_CONTEXT_REFS: Final = "audit.context.refs"
 """Documents the model was given: JSON list of {ref, score, hash}. Erasable content. (string)"""
 
+# A person's sign-off of a week of the trail itself.
+AUDIT_LOG_REVIEW_SECONDS: Final = "audit.log_review.seconds"
+"""Seconds from opening the week to signing it. (double)"""
+AUDIT_LOG_REVIEW_INDEPENDENT: Final = "audit.log_review.independent"
+"""When it was signed, no access of the week was the signer's own. (boolean)"""
+AUDIT_LOG_REVIEW_LEDGER: Final = "audit.log_review.ledger"
+"""With .1, .2, ... behind it, one for each ledger: size, hash of the last entry (hex) and origin. (string)"""
+AUDIT_LOG_REVIEW_FINDING: Final = "audit.log_review.finding"
+"""With the finding's code behind it: how many events it had. (int)"""
+
 # The audit record itself.
 AUDIT_CAPTURE_POLICY: Final = "audit.capture_policy"
 """Label of the capture policy that the application applied, name/version. (string)"""

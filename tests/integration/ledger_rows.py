@@ -8,7 +8,9 @@ from typing import Any
 
 from otel_audit.ledger.encoding import encode_entry, encode_event, genesis_hash, leaf_hash, origin_prefix, varint
 from otel_audit.model import AuditEvent
-from otel_audit.store.database import Database
+from otel_audit.store.database import Database, Role, open_embedded
+from otel_audit.store.folder import DataFolder
+from otel_audit.store.migrate import migrate
 
 SECOND = 1_000_000_000
 T0 = 1_794_000_000 * SECOND  # 2026-11-06T21:20:00Z
@@ -34,11 +36,15 @@ class LedgerRows:
         *,
         at: float = 0.0,
         ends: float | None = None,
+        recorded: float | None = None,
         content: Mapping[str, str] | None = None,
         erased: Mapping[str, str] | None = None,
         **columns: Any,
     ) -> int:
-        """``at`` and ``ends`` are seconds after T0. The entry commits to the ``erased`` texts, which are not kept."""
+        """``at``, ``ends`` and ``recorded`` (by default ``seq``) are seconds after T0.
+
+        The entry commits to the ``erased`` texts, which are not kept.
+        """
         seq = len(self.hashes)
         begun = T0 + round(at * SECOND)
         columns = {
@@ -53,7 +59,11 @@ class LedgerRows:
         event = AuditEvent({"event_type": event_type, **columns})  # type: ignore[typeddict-item]
         previous = self.hashes[-1] if self.hashes else genesis_hash(self.origin)
         encoding = encode_entry(
-            origin_prefix(self.origin), seq, previous, T0 + seq * SECOND, encode_event(event, commitments)
+            origin_prefix(self.origin),
+            seq,
+            previous,
+            T0 + round((seq if recorded is None else recorded) * SECOND),
+            encode_event(event, commitments),
         )
         self.hashes.append(leaf_hash(encoding))
         self._entries += encoding + self.hashes[-1]
@@ -90,3 +100,16 @@ class LedgerRows:
 def _string(text: str) -> bytes:
     raw = text.encode()
     return varint(len(raw)) + raw
+
+
+def seeded(folder: DataFolder, monday_unix_nano: int, who: str = "u_1") -> str:
+    """A data folder with a ledger of an earlier week: an access of ``who``, and a span. Returns the last hash."""
+    ledger, monday = LedgerRows(), (monday_unix_nano - T0) / SECOND
+    viewed = [("audit.action", "VIEW"), ("audit.target.id", "loan-1"), ("audit.target.type", "task")]
+    at = monday + 36 * 3600
+    ledger.add("access", at=at, recorded=at, actor_id=who, attributes=viewed, content={"rationale": "ticket 4821"})
+    ledger.add("span", at=at + 60, recorded=at + 60, name="GET /")
+    with open_embedded(folder, Role.ADMIN) as database:
+        migrate(database)
+        ledger.write(database)
+    return ledger.hashes[-1].hex()

@@ -6,17 +6,21 @@ A review covers one calendar week in UTC (ISO 8601, Monday to Sunday). Its sign-
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, Self
+from typing import Final, Self
 
+from otel_audit.conventions.draft import number
 from otel_audit.errors import ConfigError
 from otel_audit.model import EventType, Filter
-from otel_audit.semconv import AUDIT_ROW_COUNT, AUDIT_TARGET_ID
-from otel_audit.store.reader import LedgerState, Reader
+from otel_audit.reports.reviews import QUICK_FLOOR, WORDS_PER_MINUTE
+from otel_audit.semconv import AUDIT_LOG_REVIEW_LEDGER, AUDIT_LOG_REVIEW_SECONDS, AUDIT_ROW_COUNT, AUDIT_TARGET_ID
+from otel_audit.store.reader import Reader
 
-_WEEK: Final = re.compile(r"(\d{4})-W(\d{2})")
+DUE_DAYS: Final = 7
+_WEEK: Final = re.compile(r"(19[7-9]\d|20\d\d|21\d\d)-W(\d{2})", re.ASCII)  # times in the ledger end in 2262
+_HEAD: Final = re.compile(r"(\d{1,19}) ([0-9a-f]{64}) (\S+)", re.ASCII)
 _SECOND: Final = 1_000_000_000
 _DAY: Final = 86_400 * _SECOND
 
@@ -26,11 +30,18 @@ FINDINGS: Final = (
     ("large_exports", "exports of 10,000 rows or more", Filter(figure="large_exports")),
     ("off_hours", "accesses at night or at the weekend (UTC)", Filter(figure="off_hours")),
     ("failed_accesses", "accesses that were denied or failed", Filter(figure="failed_accesses")),
+    ("failed_checks", "checks of the ledger that found something", Filter(figure="failed_checks")),
     ("erasures", "erasures", Filter(event_type=(EventType.ERASURE,))),
     ("retention", "retention runs", Filter(event_type=(EventType.RETENTION,))),
     ("key_rotations", "key rotations", Filter(event_type=(EventType.KEY_ROTATION,))),
     ("losses", "losses", Filter(event_type=(EventType.LOSS,))),
     ("id_conflicts", "records under an id that was taken", Filter(figure="id_conflicts")),
+    ("unrecognised", "records that look like AI calls and were not understood", Filter(figure="unrecognised")),
+    (
+        "quick_reviews",
+        f"reviews decided in under {QUICK_FLOOR} seconds, or faster than {WORDS_PER_MINUTE} words a minute",
+        Filter(figure="quick", quick_floor=QUICK_FLOOR, words_per_minute=WORDS_PER_MINUTE),
+    ),
 )
 
 
@@ -53,7 +64,7 @@ class Week:
                 return cls(date.fromisocalendar(int(match[1]), int(match[2]), 1))
         except ValueError:
             pass
-        raise ConfigError(f"--week {text}: is no week; write it like 2026-W47 (ISO 8601)")
+        raise ConfigError(f"week {text!r}: there is none of that name; write it like 2026-W47 (ISO 8601)")
 
     @classmethod
     def of(cls, unix_nano: int) -> Self:
@@ -100,21 +111,31 @@ class Found:
 class SignOff:
     """That somebody reviewed a week. ``independent``: nothing that they looked over was their own access.
 
-    ``events`` is how many entries the week had then; None when the record does not say.
+    ``at_unix_nano`` is when the receiver recorded it: the time that a signer states could be any. ``events`` is how
+    many entries the week had then, ``seconds`` how long it was open, and ``sizes`` how far each ledger was; None, or
+    empty, when the record does not say.
     """
 
     reviewer: str
     at_unix_nano: int
     remark: str
     events: int | None
+    seconds: float | None
+    sizes: Sequence[tuple[str, int]]
     independent: bool
     origin: str
     seq: int
 
+    def without_effect(self, week: Week) -> str:
+        """Why this does not settle the week; empty when it does."""
+        if not self.independent:
+            return "the signer has accesses of their own in this week" if self.reviewer else "it names nobody"
+        return "" if self.at_unix_nano >= week.until else "it was signed before the week was over"
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How it stands with a week: running, open, overdue or signed."""
+    """How it stands with a week: running, open, overdue or signed. Sign-offs are in the order they were recorded."""
 
     week: Week
     state: str
@@ -127,12 +148,18 @@ def findings(reader: Reader, week: Week, sizes: Sequence[tuple[str, int]] = ()) 
     return [Found(code, title, reader.count(where).events, where) for code, title, where in asked]
 
 
-def own_accesses(reader: Reader, week: Week, person: str) -> int:
-    """How many accesses of the week are this person's own."""
-    return reader.count(week.filter(Filter(event_type=(EventType.ACCESS,), actor_id=(person,)))).events
+def own_accesses(week: Week, person: str) -> Filter:
+    """The accesses of a week that are this person's own. Opening a week to review it is none."""
+    return week.filter(Filter(figure="looks", actor_id=(person,)))
 
 
-def queue(reader: Reader, now_unix_nano: int, due_days: int) -> list[Standing]:
+def late_entries(standing: Standing) -> Filter | None:
+    """What arrived in a signed week after the newest signature that counts; None when that is not known."""
+    counting = [each for each in standing.sign_offs if not each.without_effect(standing.week)]
+    return standing.week.filter(Filter(beyond=counting[-1].sizes)) if counting and counting[-1].sizes else None
+
+
+def queue(reader: Reader, now_unix_nano: int, due_days: int = DUE_DAYS) -> list[Standing]:
     """Every week since the first entry was recorded, newest first. One is overdue ``due_days`` after its end.
 
     A sign-off counts when it was made after the week's end by somebody with no access of their own in it.
@@ -144,7 +171,7 @@ def queue(reader: Reader, now_unix_nano: int, due_days: int) -> list[Standing]:
     week, found = Week.of(min(ledger.first_recorded_unix_nano for ledger in ledgers)), []
     while week.since <= now_unix_nano:
         given = signed.get(week.name, [])
-        if any(each.independent and each.at_unix_nano >= week.until for each in given):
+        if not all(each.without_effect(week) for each in given):
             state = "signed"
         elif now_unix_nano < week.until:
             state = "running"
@@ -158,53 +185,49 @@ def queue(reader: Reader, now_unix_nano: int, due_days: int) -> list[Standing]:
 def refuse_unless_signable(reader: Reader, week: Week, person: str, now_unix_nano: int) -> None:
     """Raise ConfigError when this person may not sign this week, or nobody may yet."""
     if not person.strip():
-        raise ConfigError("--reviewer: a sign-off needs the name of who signs")
+        raise ConfigError("a sign-off needs the name of who signs (--reviewer)")
     if now_unix_nano < week.until:
         raise ConfigError(f"{week.name} is not over: it can be signed from {week.next().monday} 00:00 UTC on")
     ledgers = reader.ledgers()
     if not ledgers or week < Week.of(min(each.first_recorded_unix_nano for each in ledgers)):
         raise ConfigError(f"{week.name} is before the first entry: there is nothing to sign")
-    own = own_accesses(reader, week, person)
+    own = reader.count(own_accesses(week, person)).events
     if own:
+        are = "access of it is" if own == 1 else "accesses of it are"
         raise ConfigError(
-            f"{person} may not sign {week.name}: {own} of its accesses are their own, and nobody signs off their own "
-            "actions. Let somebody else review it"
+            f"{person} may not sign {week.name}: {own:,} {are} their own, and nobody signs off their own actions. "
+            "Let a second person review and sign the week"
         )
-
-
-def statement(ledgers: Sequence[LedgerState], found: Sequence[Found]) -> dict[str, Any]:
-    """What a sign-off says was looked at: each ledger's head and newest checkpoint, and what stood out."""
-    heads = [
-        {"origin": each.origin, "size": each.size, "last_hash": each.last_hash_hex}
-        | (
-            {"checkpoint_size": each.checkpoint.size, "root_hash": each.checkpoint.root_hash_hex}
-            if each.checkpoint
-            else {}
-        )
-        for each in ledgers
-    ]
-    return {"ledgers": heads, "findings": {each.code: each.events for each in found}}
 
 
 def _sign_offs(reader: Reader) -> dict[str, list[SignOff]]:
+    rows = [row for block in reader.stream(Filter(event_type=(EventType.LOG_REVIEW,))) for row in block]
+    looked = reader.weeks_of_accesses(sorted({row["actor_id"] for row in rows} - {""}))
     found: dict[str, list[SignOff]] = {}
-    for rows in reader.stream(Filter(event_type=(EventType.LOG_REVIEW,))):
-        for row in rows:
-            name, count = row["attributes"].get(AUDIT_TARGET_ID, ""), row["attributes_json"].get(AUDIT_ROW_COUNT, "")
-            if not _WEEK.fullmatch(name):
-                continue  # a log review of another shape, told by another producer
-            try:
-                week = Week.parse(name)
-            except ConfigError:
-                continue
-            sign_off = SignOff(
-                reviewer=row["actor_id"],
-                at_unix_nano=row["event_time"],
-                remark=row["content"].get("rationale", ""),
-                events=int(count) if str(count).isdecimal() else None,
-                independent=bool(row["actor_id"]) and not own_accesses(reader, week, row["actor_id"]),
-                origin=row["origin"],
-                seq=row["seq"],
-            )
-            found.setdefault(week.name, []).append(sign_off)
+    for row in rows:
+        try:
+            week = Week.parse(row["attributes"].get(AUDIT_TARGET_ID, ""))
+        except ConfigError:
+            continue  # a log review of another shape, told by another producer
+        who, said = row["actor_id"], row["attributes_json"]
+        sign_off = SignOff(
+            reviewer=who,
+            at_unix_nano=row["recorded_at"],
+            remark=row["content"].get("rationale", ""),
+            events=int(counted) if (counted := said.get(AUDIT_ROW_COUNT, "")).isdecimal() else None,
+            seconds=number(said.get(AUDIT_LOG_REVIEW_SECONDS, "")),
+            sizes=_sizes(row["attributes"]),
+            independent=bool(who) and (who, week.since) not in looked,
+            origin=row["origin"],
+            seq=row["seq"],
+        )
+        found.setdefault(week.name, []).append(sign_off)
+    for given in found.values():
+        given.sort(key=lambda each: each.at_unix_nano)
     return found
+
+
+def _sizes(attributes: Mapping[str, str]) -> Sequence[tuple[str, int]]:
+    """How far each ledger was when somebody signed; empty when it is not said, or not in a form of ours."""
+    heads = [_HEAD.fullmatch(text) for key, text in attributes.items() if key.startswith(f"{AUDIT_LOG_REVIEW_LEDGER}.")]
+    return tuple((head[3], int(head[1])) for head in heads if head) if all(heads) else ()

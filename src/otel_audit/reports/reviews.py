@@ -26,6 +26,9 @@ from otel_audit.semconv import (
 Row = Mapping[str, Any]
 
 ABANDONED: Final = "abandoned"
+QUICK_FLOOR: Final = 10  # seconds: opening, finding the place and pressing a button alone take about as long
+# K. Rayner et al., Psychol. Sci. Public Interest 17 (2016) 4: adults read 200 to 400 words a minute, and skim above.
+WORDS_PER_MINUTE: Final = 400
 _SECOND_OPINION: Final = "second_opinion"
 _REOPENED: Final = "task.reopened"  # the name of the API's span, which a table's rows have too
 _NO_TICKET: Final = "ticket_unreadable"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ _TASK_CALL: Final = (
     "task_service",
 )
 # Not one condition each with the value as it is: several fields make one, or one field makes several.
-_TOGETHER: Final = {"text", "figure", "quick_floor", "words_per_minute", "sizes", *_TASK_CALL}
+_TOGETHER: Final = {"text", "figure", "quick_floor", "words_per_minute", "sizes", "beyond", *_TASK_CALL}
 
 Parameters = dict[str, Any]
 
@@ -48,7 +49,7 @@ def conditions(where: Filter) -> tuple[str, Parameters]:
             continue  # since=0 is 1970, everything else that is empty means "any"
         parts.append(blocks[field.name])
         parameters[field.name] = value if isinstance(value, (str, int, float)) else list(value)
-    for condition, values in (_sizes(where), _task_call(where), _figure(where)):
+    for condition, values in (_sizes(where), _beyond(where), _task_call(where), _figure(where)):
         parts += [condition] if condition else []
         parameters |= values
     for number, term in enumerate(terms(where.text)):
@@ -66,12 +67,23 @@ def _sizes(where: Filter) -> tuple[str, Parameters]:
 
     At a million entries a lambda over the list of ledgers costs more than the rest of a figure.
     """
+    return _below(where.sizes, "")
+
+
+def _beyond(where: Filter) -> tuple[str, Parameters]:
+    """The condition for what a frozen view did not have yet."""
+    condition, parameters = _below(where.beyond, "beyond_")
+    return (f"NOT {condition}" if condition else "", parameters)
+
+
+def _below(sizes: Sequence[tuple[str, int]], prefix: str) -> tuple[str, Parameters]:
     block = sql_blocks("reader_filters")["sizes"]
     parts: list[str] = []
     parameters: Parameters = {}
-    for number, (origin, size) in enumerate(where.sizes):
-        parts.append(block.replace("{origin:", f"{{origin_{number}:").replace("{size:", f"{{size_{number}:"))
-        parameters |= {f"origin_{number}": origin, f"size_{number}": size}
+    for number, (origin, size) in enumerate(sizes):
+        names = {"origin": f"{prefix}origin_{number}", "size": f"{prefix}size_{number}"}
+        parts.append(block.replace("{origin:", f"{{{names['origin']}:").replace("{size:", f"{{{names['size']}:"))
+        parameters |= {names["origin"]: origin, names["size"]: size}
     return (f"({' OR '.join(parts)})" if parts else "", parameters)
 
 

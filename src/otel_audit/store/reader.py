@@ -205,7 +205,16 @@ class Reader:
 
         Beyond ``limit`` scopes the rest is counted together, as ``other scopes``.
         """
-        return {row["scope_name"]: row["events"] for row in self._rows(sql("reader_unrecognised"), {"limit": limit})}
+        rows = self._filtered("reader_unrecognised", Filter(figure="unrecognised"), limit=limit)
+        return {row["scope_name"]: row["events"] for row in rows}
+
+    def weeks_of_accesses(self, actor_ids: Sequence[str]) -> set[tuple[str, int]]:
+        """(who, Monday 00:00 UTC in nanoseconds since 1970) for each week with an access of one of these people.
+
+        A look at the log review itself is none.
+        """
+        rows = self._filtered("reader_weeks", Filter(figure="looks", actor_id=actor_ids)) if actor_ids else []
+        return {(row["actor_id"], row["monday_unix_nano"]) for row in rows}
 
     def service_health(self, since_unix_nano: int, limit: int = 50) -> list[Row]:
         """What each service's records since then lack: columns of ``sql/doctor_services.sql``, most AI calls first."""

@@ -91,5 +91,24 @@
 -- name: failed_accesses (accesses to the trail that were denied or went wrong)
 (e.event_type = 'access' AND e.attributes['audit.outcome'] NOT IN ('', 'success'))
 
+-- name: failed_checks (checks of the ledger that found something: the receiver's own, and a viewer's)
+(e.event_type = 'access' AND e.attributes['audit.action'] = 'VERIFY'
+ AND e.attributes['audit.outcome'] NOT IN ('', 'success'))
+
+-- name: looks (accesses to the trail, other than opening a week of the log review: that is the review itself)
+(e.event_type = 'access'
+ AND NOT (e.attributes['audit.action'] = 'VIEW' AND e.attributes['audit.target.type'] = 'log_review'))
+
+-- name: unrecognised (look like GenAI, by attribute names, record name or scope, but no convention recognised or could
+-- read them)
+(e.convention = '' AND e.event_type IN ('span', 'log') AND (
+    match(e.scope_name, '^(openinference\\.|opentelemetry\\.instrumentation\\.genai\\.|openlit\\b|traceloop\\b|langsmith\\b|langfuse|litellm$|pydantic-ai$|strands\\b|com\\.anthropic\\.sdk\\b)')
+    OR startsWith(e.name, 'gen_ai.')
+    OR arrayExists(remark -> startsWith(remark, 'convention_failed:'), e.remarks)
+    OR arrayExists(
+        key -> match(key, '^(gen_ai|llm|ai|openinference|traceloop|langsmith|langfuse)\\.'),
+        arrayConcat(mapKeys(e.attributes), mapKeys(e.attributes_json)))
+))
+
 -- name: id_conflicts (entries under an id that another record has already)
 arrayExists(remark -> remark = 'id_conflict' OR startsWith(remark, 'id_conflict:'), e.remarks)

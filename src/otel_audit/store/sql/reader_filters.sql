@@ -63,7 +63,7 @@ e.confidence >= {confidence_from:Float64}
 -- name: confidence_to
 e.confidence <= {confidence_to:Float64}
 
--- name: sizes (a frozen view: the entries of one ledger below a size; joined with OR for several ledgers)
+-- name: sizes (a frozen view: the entries of one ledger below a size; joined with OR for several ledgers. `beyond` is NOT these)
 (e.origin = {origin:String} AND e.seq < {size:UInt64})
 
 -- name: task_kind
