@@ -140,9 +140,12 @@ def test_without_the_right_to_texts_no_text_comes_out(store):
     """Without texts, entries come without them and without their OTLP record, and no search finds by them."""
     shut = Reader(store, Sight(texts=False))
     for rows in (
-        shut.task("loan-1"), shut.trace(TRACES[0]), [shut.entry("test/reading", 0)], shut.entries([("test/reading", 1)]),
+        shut.task("loan-1"),
+        shut.trace(TRACES[0]),
+        [shut.entry("test/reading", 0)],
+        shut.entries([("test/reading", 1)]),
         [row for block in shut.stream(Filter()) for row in block],
-    ):  # fmt: skip
+    ):
         assert rows
         assert SECRET not in repr(rows)
         assert all(not row["content"] and not row["content_commitments"] for row in rows)
