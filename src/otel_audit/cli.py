@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "hold": "otel_audit.receiver.retention_commands",
     "anchor": "otel_audit.receiver.ledger_commands",
     "doctor": "otel_audit.reports.doctor_command",
+    "token": "otel_audit.reports.token_command",
 }
 
 _EXAMPLES: Final = """\b

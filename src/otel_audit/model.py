@@ -206,6 +206,18 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """What of the record somebody may see: the entries within ``scope``, with their texts or without.
+
+    A scope says what single entries have: of ``Filter`` it has no ``text``, ``sizes``, ``figure`` and nothing about
+    the other entries of a task.
+    """
+
+    scope: Filter = Filter()
+    texts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A ledger's state at one size: what a signed note says (C2SP tlog-checkpoint)."""
 

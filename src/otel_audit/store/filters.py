@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError
-from otel_audit.model import Filter
+from otel_audit.model import Filter, Sight
 from otel_audit.store.sql_text import sql_blocks
 
 MAX_TERMS: Final = 12  # each one is a pass over the text index
@@ -27,19 +27,37 @@ _TASK_CALL: Final = (
 )
 # Not one condition each with the value as it is: several fields make one, or one field makes several.
 _TOGETHER: Final = {"text", "figure", "quick_floor", "words_per_minute", "sizes", "beyond", *_TASK_CALL}
+# Decided by other entries than the one that is asked about, which may lie outside of a scope.
+LOOKS_BEYOND: Final = ("figure", "next_decision", *_TASK_CALL)
+NO_SCOPE: Final = frozenset({"text", "sizes", "beyond", "quick_floor", "words_per_minute", *LOOKS_BEYOND})
+EVERYTHING: Final = Sight()
 
 Parameters = dict[str, Any]
 
 
-def conditions(where: Filter) -> tuple[str, Parameters]:
-    """The SQL that narrows ``audit_entries AS e`` to ``where``, and its parameters.
+def conditions(where: Filter, sight: Sight = EVERYTHING) -> tuple[str, Parameters]:
+    """The SQL that narrows ``audit_entries AS e`` to what is both in ``where`` and in ``sight``, and its parameters.
 
     The text is empty or begins with AND, ready to follow ``WHERE true``. Raises ConfigError for a
-    text of more than MAX_TERMS words.
+    text of more than MAX_TERMS words, and for a filter that would tell of entries outside of the scope.
 
     >>> conditions(Filter(task_id="loan-4711"))
     ('AND e.task_id = {task_id:String}', {'task_id': 'loan-4711'})
     """
+    condition, parameters = _conditions(where, texts=sight.texts)
+    if sight.scope == Filter():
+        return condition, parameters
+    if beyond := [name for name in LOOKS_BEYOND if getattr(where, name)]:
+        raise ConfigError(f"filter {', '.join(beyond)}: not possible here, because you see a part of the record only")
+    if wrong := [name for name in sorted(NO_SCOPE) if getattr(sight.scope, name) not in ("", (), None)]:
+        raise ConfigError(f"scope {', '.join(wrong)}: a scope can not be made of this")
+    scope, values = _conditions(sight.scope, texts=True)
+    # A name of its own for each parameter of the scope: what is asked for can never take its place.
+    scope = re.sub(r"\{(\w+):", r"{scope_\1:", scope)
+    return f"{condition} {scope}".strip(), parameters | {f"scope_{name}": value for name, value in values.items()}
+
+
+def _conditions(where: Filter, *, texts: bool) -> tuple[str, Parameters]:
     blocks = sql_blocks("reader_filters")
     parts: list[str] = []
     parameters: Parameters = {}
@@ -53,7 +71,7 @@ def conditions(where: Filter) -> tuple[str, Parameters]:
         parts += [condition] if condition else []
         parameters |= values
     for number, term in enumerate(terms(where.text)):
-        condition, values = _term_condition(term)
+        condition, values = _term_condition(term, texts=texts)
         # A statement may hold several terms: each one's parameters carry its number.
         for name in values:
             condition = re.sub(rf"\{{{name}:", f"{{{name}_{number}:", condition)
@@ -120,9 +138,9 @@ def terms(text: str) -> list[str]:
     return found
 
 
-def _term_condition(term: str) -> tuple[str, Parameters]:
-    """The condition for one term: it matches anywhere in an identifying column, or in a text."""
-    in_content, values = content_condition(term)
+def _term_condition(term: str, *, texts: bool) -> tuple[str, Parameters]:
+    """The condition for one term: it matches anywhere in an identifying column, or in a text (``texts``)."""
+    in_content, values = content_condition(term) if texts else ("false", {})
     return sql_blocks("reader_filters")["term"].replace("/*in_content*/", in_content), values | {"term": term}
 
 

@@ -116,6 +116,11 @@ class DataFolder:
         return self._beside("recheck") / "state.json"
 
     @property
+    def tokens_file(self) -> Path:
+        """Where ``otel-audit token`` keeps what it knows of the dashboard's access tokens."""
+        return self.home / "access" / "tokens.json"
+
+    @property
     def lock_file(self) -> Path:
         """The file that the engine holds a ``flock`` on while the folder is open."""
         return self.path / "status"
@@ -141,7 +146,7 @@ class DataFolder:
                 folder.chmod(_PRIVATE_DIR)
             if not self.exists():
                 begun = LedgerIdentity(origin or f"otel-audit/{secrets.token_hex(6)}", time.time_ns())
-                _write(self._identity_file, _json(asdict(begun)), replace=False)
+                write_whole(self._identity_file, _json(asdict(begun)), replace=False)
         identity = self.identity()
         if origin is not None and origin != identity.origin:
             raise ConfigError(
@@ -175,8 +180,8 @@ class DataFolder:
         """Return the key that signs this ledger's checkpoints, made on first use. Its name is the origin."""
         with self._explained("use the signing key in"):
             if not self._key_file.exists():
-                _write(self._key_file, Signer.generate(self.identity().origin).format() + "\n", replace=False)
-            signer = Signer.parse(_private_text(self._key_file).strip())
+                write_whole(self._key_file, Signer.generate(self.identity().origin).format() + "\n", replace=False)
+            signer = Signer.parse(private_text(self._key_file).strip())
             self._publish_key(signer)
         return signer
 
@@ -184,33 +189,33 @@ class DataFolder:
         """Return the key that is to follow, made when none waits. It signs nothing alone until ``switch_signer``."""
         with self._explained("make a signing key in"):
             if not self._next_key_file.exists():
-                _write(self._next_key_file, Signer.generate(self.identity().origin).format() + "\n", replace=False)
-            return Signer.parse(_private_text(self._next_key_file).strip())
+                write_whole(self._next_key_file, Signer.generate(self.identity().origin).format() + "\n", replace=False)
+            return Signer.parse(private_text(self._next_key_file).strip())
 
     def waiting_signer(self) -> Signer | None:
         """Return the key that ``next_signer`` made and nobody switched to yet; None when there is none."""
         with self._explained("use the signing key in"):
-            return Signer.parse(_private_text(self._next_key_file).strip()) if self._next_key_file.exists() else None
+            return Signer.parse(private_text(self._next_key_file).strip()) if self._next_key_file.exists() else None
 
     def switch_signer(self) -> None:
         """Let the key that waits take the place of the one in use, whose secret half is then gone for good."""
         with self._explained("use the signing key in"):
-            self._publish_key(Signer.parse(_private_text(self._next_key_file).strip()))
+            self._publish_key(Signer.parse(private_text(self._next_key_file).strip()))
             self._next_key_file.replace(self._key_file)
             _sync(self.keys)
 
     def _publish_key(self, signer: Signer) -> None:
         public = self.keys / f"{signer.verifier_key.key_id.hex()}.pub"
         if not public.exists():
-            _write(public, signer.verifier_key.format() + "\n", replace=False)
+            write_whole(public, signer.verifier_key.format() + "\n", replace=False)
 
     def identity_key(self) -> bytes:
         """32 secret bytes that key the ids of records which bring none, made on first use."""
         path = self.keys / "identity.key"
         with self._explained("use the identity key in"):
             if not path.exists():
-                _write(path, secrets.token_hex(32) + "\n", replace=False)
-            return bytes.fromhex(_private_text(path))
+                write_whole(path, secrets.token_hex(32) + "\n", replace=False)
+            return bytes.fromhex(private_text(path))
 
     def pseudonym_keys(self) -> PseudonymKeys:
         """Keys of the tokens that take the place of personal data: of the environment, else the folder's own."""
@@ -230,7 +235,7 @@ class DataFolder:
         """Return what the process that has the folder open told, or None. That process may be gone since."""
         with self._explained("read"):
             try:
-                text = _private_text(self.run_file)
+                text = private_text(self.run_file)
             except FileNotFoundError:
                 return None
         return _parse(RunInfo, text, self.run_file)
@@ -243,7 +248,7 @@ class DataFolder:
     def write_private(self, path: Path, text: str) -> None:
         """Put a file of mode 0600 at ``path`` inside ``home``, whole or not at all."""
         with self._explained("write"):
-            _write(path, text, replace=True)
+            write_whole(path, text, replace=True)
 
     @property
     def _identity_file(self) -> Path:
@@ -274,7 +279,7 @@ class DataFolder:
             raise ConfigError(f"{self.path}: can not {doing} the data folder: {exc.strerror}, {exc.filename}.") from exc
 
 
-def _write(path: Path, text: str, *, replace: bool) -> None:
+def write_whole(path: Path, text: str, *, replace: bool) -> None:
     """Put a whole file at ``path``, durably. Without ``replace``, the file that is already there wins."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -303,7 +308,7 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _private_text(path: Path) -> str:
+def private_text(path: Path) -> str:
     """Read a file that holds a secret. Raises ConfigError when others may read it too."""
     with path.open(encoding="utf-8") as file:
         mode = os.fstat(file.fileno()).st_mode

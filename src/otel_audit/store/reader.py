@@ -14,10 +14,10 @@ from itertools import groupby
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError
-from otel_audit.model import Filter
+from otel_audit.model import Filter, Sight
 from otel_audit.store._contents import Contents, EntryKey, Texts
 from otel_audit.store.database import Database
-from otel_audit.store.filters import Parameters, conditions
+from otel_audit.store.filters import EVERYTHING, Parameters, conditions
 from otel_audit.store.sql_text import sql, sql_blocks
 
 Row = dict[str, Any]
@@ -25,6 +25,7 @@ Row = dict[str, Any]
 _COLUMNS: Final = sql_blocks("reader_columns")
 _FULL: Final = f"{_COLUMNS['core']},\n{_COLUMNS['payload']}"
 _FACETS: Final = sql_blocks("reader_facets")
+_PAYLOAD: Final = tuple(re.findall(r" AS (\w+)", _COLUMNS["payload"]))
 FACETS: Final = tuple(_FACETS)
 
 
@@ -78,13 +79,18 @@ class LedgerState:
 class Reader:
     """Answers about the ledgers of one database. Safe to share between threads: each call borrows a client.
 
+    ``sight`` narrows every answer that is about entries, also of a single one: what is outside of it is not there.
+    Without texts, an entry comes without them and without its OTLP record, in which they may be too. How large a
+    ledger is, and its checkpoints, are told in any case.
+
     >>> reader = Reader(open_for_reading(Path("audit-data"), None))      # doctest: +SKIP
     >>> reader.count(Filter(event_type=["review"])).events               # doctest: +SKIP
     12
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sight: Sight = EVERYTHING) -> None:
         self._database = database
+        self._sight = sight
         self._contents = Contents(self._rows)
 
     def count(self, where: Filter) -> Totals:
@@ -121,7 +127,7 @@ class Reader:
         """
         if column not in _FACETS:
             raise ConfigError(f"{column!r} can not be counted by value; possible: {', '.join(FACETS)}")
-        condition, parameters = conditions(where)
+        condition, parameters = conditions(where, self._sight)
         text = sql("reader_facet").replace("/*values*/", _FACETS[column]).replace("/*filter*/", condition)
         return [(row["value"], row["events"]) for row in self._rows(text, parameters | {"limit": limit})]
 
@@ -135,14 +141,14 @@ class Reader:
 
     def trace_spans(self, trace_id: str) -> list[Row]:
         """Return every entry of a trace by event_time, with the columns of ``sql/reader_trace_spans.sql`` only."""
-        return self._rows(sql("reader_trace_spans"), {"trace_id": trace_id})
+        return self._seen("reader_trace_spans", trace_id=trace_id)
 
     def traces(self, since_unix_nano: int = 0, limit: int = 100) -> list[Row]:
         """Return traces with an entry since then, failed ones first, then the longest.
 
         Columns of ``sql/reader_traces.sql``: ``all_traces`` and ``all_failed`` count beyond ``limit``.
         """
-        return self._rows(sql("reader_traces"), {"since": since_unix_nano, "limit": limit})
+        return self._seen("reader_traces", since=since_unix_nano, limit=limit)
 
     def entries(self, keys: Iterable[tuple[str, int]]) -> list[Row]:
         """Return the entries at these (origin, seq), by origin and seq, with texts. What is not there is left out."""
@@ -218,11 +224,11 @@ class Reader:
 
     def service_health(self, since_unix_nano: int, limit: int = 50) -> list[Row]:
         """What each service's records since then lack: columns of ``sql/doctor_services.sql``, most AI calls first."""
-        return self._rows(sql("doctor_services"), {"since": since_unix_nano, "limit": limit})
+        return self._of_all("doctor_services", since=since_unix_nano, limit=limit)
 
     def receiver_losses(self, since_unix_nano: int, limit: int = 20) -> dict[str, int]:
         """Losses that the receiver recorded since then, by reason: how many, most frequent first."""
-        rows = self._rows(sql("doctor_internal"), {"since": since_unix_nano, "limit": limit})
+        rows = self._of_all("doctor_internal", since=since_unix_nano, limit=limit)
         return {row["reason"]: row["lost"] for row in rows}
 
     def _keys(self, where: Filter, limit: int | None) -> Iterator[list[tuple[str, int]]]:
@@ -253,18 +259,32 @@ class Reader:
         return self._entries(statement, parameters, _FULL, with_content=True)
 
     def _entries(self, statement: str, parameters: Parameters, select_list: str, *, with_content: bool) -> list[Row]:
-        rows = self._rows(sql(statement).replace("/*columns*/", select_list), parameters)
-        texts = self._contents.of(map(_entry_key, rows)) if with_content else {}
+        condition, seen = conditions(Filter(), self._sight)
+        text = sql(statement).replace("/*columns*/", select_list).replace("/*filter*/", condition)
+        rows = self._rows(text, parameters | seen)
+        texts = self._contents.of(map(_entry_key, rows)) if with_content and self._sight.texts else {}
         for row in rows:
+            if not self._sight.texts:
+                row |= {name: type(row[name])() for name in ("content", *_PAYLOAD) if name in row}
             found = texts.get((row["origin"], row["seq"])) or Texts()
             row["content_commitments"] = {name: value.hex() for name, value in row["content"].items()}
             row["content"], row["content_from"] = found.content, found.joined_from
         return rows
 
     def _filtered(self, statement: str, where: Filter, columns: str = "", **parameters: Any) -> list[Row]:
-        condition, values = conditions(where)
+        condition, values = conditions(where, self._sight)
         text = sql(statement).replace("/*columns*/", columns).replace("/*filter*/", condition)
         return self._rows(text, values | parameters)
+
+    def _seen(self, statement: str, **parameters: Any) -> list[Row]:
+        """Rows of a statement that asks for no filter but what may be seen."""
+        return self._filtered(statement, Filter(), **parameters)
+
+    def _of_all(self, statement: str, **parameters: Any) -> list[Row]:
+        """Rows of a statement about all of the record. Raises ConfigError for whoever sees a part of it only."""
+        if self._sight.scope != Filter():
+            raise ConfigError("this is about all of the record, and you see a part of it only")
+        return self._rows(sql(statement), parameters)
 
     def _rows(self, statement: str, parameters: Parameters) -> list[Row]:
         with self._database.client() as client:

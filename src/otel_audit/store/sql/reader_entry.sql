@@ -1,4 +1,4 @@
 SELECT
 /*columns*/
 FROM audit_entries AS e
-WHERE e.origin = {origin:String} AND e.seq = {seq:UInt64}
+WHERE e.origin = {origin:String} AND e.seq = {seq:UInt64} /*filter*/

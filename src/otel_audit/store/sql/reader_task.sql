@@ -2,5 +2,5 @@
 SELECT
 /*columns*/
 FROM audit_entries AS e
-WHERE e.task_id = {task_id:String}
+WHERE e.task_id = {task_id:String} /*filter*/
 ORDER BY if(e.event_type = 'review', e.end_time, e.event_time), e.origin, e.seq

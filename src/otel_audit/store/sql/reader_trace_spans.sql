@@ -15,5 +15,5 @@ SELECT
     e.error_type AS error_type,
     e.duplicate_of AS duplicate_of
 FROM audit_entries AS e
-WHERE e.trace_id = {trace_id:String}
+WHERE e.trace_id = {trace_id:String} /*filter*/
 ORDER BY e.event_time, e.origin, e.seq

@@ -16,7 +16,7 @@ SELECT
     countIf(errors > 0) OVER () AS all_failed
 FROM audit_entries AS e
 WHERE e.trace_id != ''
-  AND e.event_time >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+  AND e.event_time >= fromUnixTimestamp64Nano({since:Int64}, 'UTC') /*filter*/
 GROUP BY e.trace_id
 ORDER BY errors > 0 DESC, end_time - event_time DESC, trace_id
 LIMIT {limit:UInt64}
