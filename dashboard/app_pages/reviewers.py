@@ -225,8 +225,8 @@ def _quick(found: gather.Reviews, floor: int, wpm: int) -> None:
         st.html('<p class="sub">None in this period.</p>')
         return
     st.html(
-        f'<p class="sub"><b>{show.linked(figure)}</b> of {count(figure.n, "decided review")}. The newest '
-        f"{len(found.quick)} are below; select the number to see and export all.</p>"
+        f'<p class="sub"><b>{show.linked(figure)}</b> of {count(figure.n, "decided review")}; the newest '
+        "are below. Select the number to see and export all.</p>"
     )
     lines = []
     for each in found.quick:
