@@ -282,15 +282,16 @@ def test_what_a_hostile_operator_tries(tmp_path):
 
 
 def test_the_older_copy_is_not_readable_without_keys(tmp_path):
-    """A data folder alone, without DATA-keys, holds no text; who reads it is told what is missing."""
+    """A data folder alone, without DATA-keys, holds no readable text; who reads it is told what is missing."""
     data = tmp_path / "data"
     with running(data, "--no-dashboard") as up:
         up.export(EXPORT)
         up.stop()
     copy = tmp_path / "elsewhere" / "data"
     shutil.copytree(data, copy, symlinks=True)
-    done = run("verify", "--data", str(copy), code=2)
-    assert "backups leave them out" in done.stderr
+    done = run("verify", "--data", str(copy), code=1)
+    assert "TEXTS_NOT_CHECKED" in done.stdout
+    assert "4 texts were not there to check" in done.stdout
     with running(copy, "--no-dashboard") as up:
         out = run("export", "--data", str(copy), "--format", "jsonl", "--out", "-").stdout
         assert "heron" not in out

@@ -86,7 +86,7 @@ def verified(folder, trust):
     records = FileAnchor(folder)
     reading = join_readings(
         [
-            read_anchors([records], (), trust.tsa_roots, [LOG.name]),
+            read_anchors([records], (), trust, [LOG.name]),
             read_witnessed(folder, [CosignatureKey.parse(text) for text in trust.witnesses]),
         ]
     )
