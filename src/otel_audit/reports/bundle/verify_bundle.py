@@ -45,7 +45,7 @@ except ImportError:
     sys.exit("verify_bundle: this needs one more package: pip install cryptography")
 
 # What is a status, and no sign of tampering.
-STATUS = {"UNANCHORED_TAIL", "ANCHOR_DAMAGED", "ERASED", "NOTHING_VERIFIED", "MANIFEST_UNSIGNED"}
+STATUS = {"UNANCHORED_TAIL", "ANCHOR_DAMAGED", "ERASED", "NOTHING_VERIFIED", "MANIFEST_UNSIGNED", "OTS_PENDING"}
 SETS = ("entries", "related")
 
 COLUMNS = """
@@ -493,6 +493,80 @@ def read_timestamp(answer):
         raise Broken("TSA_INVALID", "it is no timestamp: %s" % exc) from None
 
 
+# --- OpenTimestamps: how to come from SHA-256 of a note to the Merkle root of a Bitcoin block ---
+
+OTS_MAGIC = b"\x00OpenTimestamps\x00\x00Proof\x00\xbf\x89\xe2\xe8\x84\xe8\x92\x94\x01\x08"  # version 1, of a SHA-256
+OTS_BITCOIN, OTS_CALENDAR = bytes.fromhex("0588960d73d71901"), bytes.fromhex("83dfe30d2ef90c8e")
+OTS_MARGIN = 7200 * NANOS  # a miner may write a time that is some two hours off
+
+
+def read_bytes(data, at):
+    """Read bytes behind their length."""
+    size, at = read_number(data, at)
+    if at + size > len(data):
+        raise IndexError
+    return data[at : at + size], at + size
+
+
+def read_ots(raw):
+    """Return what a proof is over, the calendars that promise more, and the blocks: [(height, Merkle root)].
+
+    Paths by other operations than append, prepend and SHA-256 are passed over: calendars do not use them for Bitcoin.
+    """
+    at = len(OTS_MAGIC) + 32
+    if not raw.startswith(OTS_MAGIC) or len(raw) < at:
+        raise Broken("OTS_INVALID", "it is no OpenTimestamps proof over a SHA-256")
+    digest = raw[at - 32 : at]
+    calendars, blocks, paths = [], [], [digest]  # of each path to follow the message so far; None: not ours to follow
+    try:
+        while paths:
+            message, tag, at = paths.pop(), raw[at], at + 1
+            if tag == 0xFF:  # two ways go on from here
+                paths.append(message)
+                tag, at = raw[at], at + 1
+            if tag == 0x08:
+                paths.append(message and hashlib.sha256(message).digest())
+            elif tag in (0x02, 0x03, 0x67, 0xF2, 0xF3):
+                paths.append(None)
+            elif tag in (0x00, 0xF0, 0xF1):
+                kind, at = (raw[at : at + 8], at + 8) if tag == 0x00 else (b"", at)
+                piece, at = read_bytes(raw, at)
+                if kind == OTS_CALENDAR:
+                    calendars.append(read_bytes(piece, 0)[0].decode("ascii", "backslashreplace"))
+                elif kind == OTS_BITCOIN and message:
+                    blocks.append((read_number(piece, 0)[0], message))
+                elif tag:
+                    paths.append(message and (message + piece if tag == 0xF0 else piece + message))
+                    if len(paths[-1] or b"") > 4096:
+                        raise Broken("OTS_INVALID", "it has a message that is too long")
+            else:
+                raise Broken("OTS_INVALID", "it has an operation that is not known, 0x%02x" % tag)
+    except IndexError:
+        at = len(raw) + 1
+    if at != len(raw):
+        raise Broken("OTS_INVALID", "it is cut off" if at > len(raw) else "it goes on after its end")
+    return digest, calendars, blocks
+
+
+def read_block(header, blocks):
+    """Return (height, hash, time in nanoseconds since 1970) of the block whose header (80 bytes) a proof leads to.
+
+    The header's hash is as small as its own bits ask for. That shows what it cost to make, not that it is Bitcoin's.
+    """
+    digest = hashlib.sha256(hashlib.sha256(header).digest()).digest()
+    bits = int.from_bytes(header[72:76], "little")
+    exponent, mantissa = bits >> 24, bits & 0x7FFFFF
+    target = mantissa << 8 * (exponent - 3) if exponent > 3 else mantissa >> 8 * (3 - exponent)
+    valid = exponent <= 34 and not bits & 0x800000 and target < 1 << 256
+    if len(header) != 80 or not valid or int.from_bytes(digest, "little") > target:
+        raise Broken("OTS_INVALID", "its block header has no valid proof of work")
+    heights = [height for height, root in blocks if root == header[36:68]]
+    if not heights:
+        raise Broken("OTS_INVALID", "it does not lead to the block header beside it")
+    nanos = int.from_bytes(header[68:72], "little") * NANOS + OTS_MARGIN
+    return min(heights), digest[::-1].hex(), nanos
+
+
 # --- The bundle ---
 
 
@@ -501,6 +575,7 @@ class Verification:
 
     def __init__(self, archive, trust, attest=None):
         self.zip, self.trust, self.attest = archive, trust, attest
+        self.names = set(archive.namelist())
         self.findings, self.counts = [], {}
         self.keys = list(trust["keys"])
         self.rows = dict.fromkeys(("entries", "related", "texts", "gone", "proven"), 0)
@@ -549,7 +624,7 @@ class Verification:
 
     def open(self, name):
         """Open a file to read it piece by piece; one that is not there is empty (step 1 has told)."""
-        return self.zip.open(name) if name in self.zip.namelist() else io.BytesIO()
+        return self.zip.open(name) if name in self.names else io.BytesIO()
 
     # 1
     def check_files(self):
@@ -601,12 +676,13 @@ class Verification:
         record = json.loads(self.read(name))
         self.anchors[origin].append((name, record))
         times = list(cosigners(record["note"], self.trust["witnesses"]).values())
-        if record["kind"] == "rfc3161":
-            times += self.guard(name, origin, self.check_timestamp, name[: -len(".json")], record["note"]) or []
+        check = {"rfc3161": self.check_timestamp, "opentimestamps": self.check_ots}.get(record["kind"])
+        if check:
+            times += self.guard(name, origin, check, name[: -len(".json")], record["note"], origin) or []
         if times:
             self.attested[name] = min(times)
 
-    def check_timestamp(self, name, note):
+    def check_timestamp(self, name, note, _):
         """Check that a timestamp is over its note; return its time if somebody checks the signature, too."""
         answer, data = self.read(name + ".tsr"), self.read(name + ".note")
         algorithm, imprint, nanos = read_timestamp(answer)
@@ -614,9 +690,35 @@ class Verification:
             raise Broken("IMPRINT_MISMATCH", "the timestamp is not over the note beside it")
         times = [self.attest(answer, data)] if self.attest else []
         command = "openssl ts -verify -data %s.note -in %s.tsr -CAfile roots.pem" % (name, name)
-        stated = {"file": name + ".tsr", "time": iso(nanos), "signature_checked": bool(times), "command": command}
+        stated = {"file": name + ".tsr", "time": iso(nanos), "checked": bool(times), "command": command}
         self.timestamps.append(stated)
         return times
+
+    def check_ots(self, name, note, origin):
+        """Check an OpenTimestamps proof; return the time of its block if the trust file names that block."""
+        proof, data = self.read(name + ".note.ots"), self.read(name + ".note")
+        digest, calendars, blocks = read_ots(proof)
+        if data != note.encode() or digest != hashlib.sha256(data).digest():
+            raise Broken("IMPRINT_MISMATCH", "the OpenTimestamps proof is not over the note beside it")
+        if not calendars and not blocks:
+            raise Broken("OTS_INVALID", "the OpenTimestamps proof leads neither to a calendar nor to a block")
+        if name + ".header" not in self.names:
+            heights = ", ".join("%d" % height for height, _ in blocks)
+            why = "the header of block %s is not here" % heights if blocks else "it leads to no block yet"
+            return self.add("OTS_PENDING", "%s.note.ots: %s, so it attests no time" % (name, why), origin)
+        height, block, nanos = read_block(self.read(name + ".header"), blocks)
+        known = self.trust["blocks"].get(height)
+        if known not in (None, block):
+            detail = "its block header is not the one of Bitcoin's block %d: that is %s" % (height, known)
+            raise Broken("OTS_INVALID", detail)
+        self.timestamps.append({
+            "file": name + ".note.ots", "time": iso(nanos), "checked": bool(known),
+            "command": "" if known else "look up block %d, %s, and name it in bitcoin_blocks" % (height, block),
+        })  # fmt: skip
+        if known:
+            return [nanos]
+        detail = "it leads to block %d, %s; whether that is in Bitcoin's chain is for bitcoin_blocks of the trust file"
+        return self.add("OTS_PENDING", "%s.note.ots: " % name + detail % (height, block), origin)
 
     # 2
     def read_statements(self):
@@ -1025,11 +1127,14 @@ def read_trust(text):
         witnesses = [Key(each) for each in document.get("witnesses", [])]
         quorum = int(document.get("witness_quorum", 0))
         lost = {key: nanos_of(since) for key, since in document.get("compromised_keys", {}).items()}
+        blocks = {
+            int(height): bytes.fromhex(block).hex() for height, block in document.get("bitcoin_blocks", {}).items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise Unreadable('the trust file is not {"verifier_keys": [...]} or one key a line') from exc
     if not keys:
         raise Unreadable("the trust file names no key, so that no signature could be checked")
-    return {"keys": keys, "witnesses": witnesses, "quorum": quorum, "compromised": lost}
+    return {"keys": keys, "witnesses": witnesses, "quorum": quorum, "compromised": lost, "blocks": blocks}
 
 
 def verify_bundle(path, trust_text, attest=None):
@@ -1059,11 +1164,9 @@ def format_report(report):
         where += ["column %s" % each["column"]] if each["column"] else []
         lines += ["  %s  %s" % (each["code"], ", ".join(where)), "      " + each["detail"]]
     for each in report["timestamps"]:
-        checked = (
-            "and its signature holds" if each["signature_checked"] else "its signature was not checked; to do that:"
-        )
+        checked = "and that was checked" if each["checked"] else "and who says so was not checked; to do that:"
         lines += ["  timestamp %s is over its note, states %s," % (each["file"], each["time"]), "      " + checked]
-        lines += [] if each["signature_checked"] else ["      " + each["command"]]
+        lines += [] if each["checked"] else ["      " + each["command"]]
     return "\n".join([*lines, "", LIMITS]) + "\n"
 
 

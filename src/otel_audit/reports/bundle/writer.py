@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import IO, Any, BinaryIO, Final
 
+from otel_audit.anchors.proofs import KIND as OPENTIMESTAMPS
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
 from otel_audit.ledger.note import Signer
@@ -33,6 +34,7 @@ FORMAT: Final = "otel-audit-bundle/1"
 _FIXED_TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can state: the same rows give the same bytes
 _COPY_BYTES: Final = 1 << 20
 _ROWS_AT_ONCE: Final = 512
+_SUFFIXES: Final = {"rfc3161": ".tsr", OPENTIMESTAMPS: ".note.ots"}  # of evidence that is over the note beside it
 _LINE_BREAKS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
@@ -193,8 +195,10 @@ class _Writer:
         self._put(f"{name}.json", _json(record))
         if anchored.evidence:
             self._put(f"{name}{_suffix(anchored)}", anchored.evidence)
-        if anchored.kind == "rfc3161":
-            self._put(f"{name}.note", anchored.note.encode())  # the bytes that openssl takes
+        if anchored.kind in _SUFFIXES:
+            self._put(f"{name}.note", anchored.note.encode())  # the bytes that openssl and ots take
+        if anchored.block_header:
+            self._put(f"{name}.header", anchored.block_header)
 
     def _digests(self, *sets: _Set) -> int:
         """Write the digests over all ledgers, and return how many."""
@@ -297,7 +301,7 @@ def _base64(hashes: Iterable[bytes]) -> list[str]:
 
 
 def _suffix(anchored: AnchoredCheckpoint) -> str:
-    return ".tsr" if anchored.kind == "rfc3161" else ".evidence"
+    return _SUFFIXES.get(anchored.kind, ".evidence")
 
 
 def zip_member(name: str) -> zipfile.ZipInfo:
