@@ -25,10 +25,10 @@ from otel_audit.receiver.rotation import rotate_key
 from otel_audit.reports.bundle import verify_bundle as program
 from otel_audit.reports.bundle.check import verify_bundle
 from tests.attacks.ledger import SIGNER
+from tests.integration.bundles import alone, checked, codes, frames_of, packed, sealed_again, unpacked
 from tests.integration.local_calendar import FIRST_HEIGHT, LocalCalendar, block_hash, mined
 from tests.integration.local_calendar import serving as serving_calendar
 from tests.integration.local_tsa import LocalTsa, serving
-from tests.integration.test_bundle import alone, checked, codes, frames_of, packed, sealed_again, unpacked
 from tests.integration.test_erasure import REQUEST, event, receiver
 from tests.integration.test_retention import folder as retained  # noqa: F401 - a fixture
 from tests.integration.test_retention import run as retention_run
