@@ -672,11 +672,20 @@ class Verification:
         proofs = {name for name in self.names if name.startswith("proofs/")}
         for name in sorted(self.names - set(listed) - proofs - {"manifest.json", "manifest.note"}):
             self.add("FILE_ADDED", "the file %s is not one of the manifest" % name)
+        for name in sorted(filter(self.is_stray, self.names)):
+            self.add("FILE_ADDED", "the file %s belongs to no ledger, or no anchor, of the manifest" % name)
         for name in sorted(set(listed) | self.names - proofs):
             if name not in self.names:
                 self.add("FILE_MISSING", "the file %s is not there" % name)
             elif self.digest(name) != listed.get(name) and name in listed:
                 self.add("FILE_MODIFIED", "the file %s is not the one of the manifest" % name)
+
+    def is_stray(self, name):
+        """Tell whether a file is of a ledger that the manifest does not name, or beside an anchor that is not there."""
+        folder, *rest = re.split("[/.]", name)
+        if folder == "anchors" and "anchors/%s/%s.json" % tuple(rest[:2]) not in self.names:
+            return True
+        return folder in ("anchors", "checkpoints", "proofs") and int(rest[0]) >= len(self.manifest["ledgers"])
 
     def check_zip(self):
         """Tell of what a zip can have beside files that are part of a bundle; only those are read."""
@@ -1130,7 +1139,7 @@ class Texts:
 
     def advance(self):
         """Read the next line: (place, name, value, opening)."""
-        line, self.next = self.file.readline(LARGEST_ENTRY), None
+        line, before, self.next = self.file.readline(LARGEST_ENTRY), self.next, None
         if not line:
             return None
         try:
@@ -1141,8 +1150,8 @@ class Texts:
         except MALFORMED:
             return self.tell("FILE_MODIFIED", "%s has a line that is no text; what follows was not read" % self.name)
         wanted = json.dumps(wanted, ensure_ascii=False, separators=(",", ":")).translate(LINE_BREAKS) + "\n"
-        if line != wanted.encode():
-            self.tell("NON_CANONICAL", "%s: a line is not written as it should be" % self.name)
+        if line != wanted.encode() or (before and before[:2] >= self.next[:2]):
+            self.tell("NON_CANONICAL", "%s: a line is not written as it should be, or not in its place" % self.name)
         return None
 
     def tell(self, code, detail, *where):
@@ -1262,7 +1271,7 @@ def format_report(report):
 VERDICTS = {
     "ok": "OK: what is in this bundle is what was recorded.",
     "tampered": "TAMPERED: this is not what was recorded. Keep it as it is, and see the findings.",
-    "unknown": "NOT PROVEN: nobody whom the trust file names signed this. It is forged, or your file is of another ledger.",
+    "unknown": "NOT PROVEN: nobody whom the trust file names signed this. It is forged, or of another ledger.",
     "unverifiable": "UNVERIFIABLE: nothing was found wrong, but nothing proves that it is right either.",
 }
 LIMITS = """What this can not tell: whether an event was true; whether one was never sent; what somebody who held the
