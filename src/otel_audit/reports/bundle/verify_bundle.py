@@ -194,7 +194,10 @@ def decode(data):
         raise Broken("NON_CANONICAL", "schema version %d is not known here" % version)
     try:
         for name, read in COLUMN_READERS:
-            row[name], at = read(data, at)
+            if read is read_text and data[at] == 0:  # most texts of an entry are empty
+                row[name], at = "", at + 1
+            else:
+                row[name], at = read(data, at)
     except UnicodeDecodeError:
         raise Broken("NON_CANONICAL", "a text of the encoding is not UTF-8") from None
     except (IndexError, struct.error):
@@ -267,10 +270,19 @@ def csv_line(row, texts):
     """Return the CSV record of an entry: every text that is not empty is in quotes."""
     cells = []
     for name, kind in CELLS:
-        value = cell(name, kind, row, texts)
+        value = "" if kind == "string" and not row[name] else cell(name, kind, row, texts)  # most are empty
         is_text = value and kind in ("string", "strings", "map", "text")
         cells.append('"%s"' % value.replace('"', '""') if is_text else value)
     return (",".join(cells) + "\r\n").encode()
+
+
+def one_line(value):
+    """Write JSON in its one form, on one line for every program."""
+    line = compact(value)
+    return ((line if line.isascii() else line.translate(LINE_BREAKS)) + "\n").encode()
+
+
+compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def json_object(row, texts):
@@ -290,8 +302,7 @@ def json_object(row, texts):
 
 def json_line(row, texts):
     """Return the line of an entry in the JSON Lines."""
-    line = json.dumps(json_object(row, texts), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return (line.translate(LINE_BREAKS) + "\n").encode()
+    return one_line(json_object(row, texts))
 
 
 # --- Trees and signatures: RFC 6962, C2SP signed-note, tlog-checkpoint, tlog-proof, tlog-cosignature ---
@@ -649,7 +660,7 @@ class Verification:
 
     def open(self, name):
         """Open a file to read it piece by piece; one that is not there, or damaged, is empty (step 1 has told)."""
-        return self.zip.open(name) if name in self.names else io.BytesIO()
+        return io.BufferedReader(self.zip.open(name), 1 << 18) if name in self.names else io.BytesIO()
 
     # 1
     def check_files(self):
@@ -1149,8 +1160,7 @@ class Texts:
             wanted = dict(zip(("origin", "seq", "name", "opening", "value"), (*place, name, self.next[3].hex(), value)))
         except MALFORMED:
             return self.tell("FILE_MODIFIED", "%s has a line that is no text; what follows was not read" % self.name)
-        wanted = json.dumps(wanted, ensure_ascii=False, separators=(",", ":")).translate(LINE_BREAKS) + "\n"
-        if line != wanted.encode() or (before and before[:2] >= self.next[:2]):
+        if line != one_line(wanted) or (before and before[:2] >= self.next[:2]):
             self.tell("NON_CANONICAL", "%s: a line is not written as it should be, or not in its place" % self.name)
         return None
 

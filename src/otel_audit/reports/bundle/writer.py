@@ -28,6 +28,7 @@ from otel_audit.reports._csv import csv_chunks
 from otel_audit.reports._times import iso_nano
 from otel_audit.reports.bundle.cover import Facts, cover_page, readme
 from otel_audit.reports.bundle.evidence import Collector, EvidenceRow, Key
+from otel_audit.reports.bundle.verify_bundle import one_line
 from otel_audit.reports.export import json_line
 
 FORMAT: Final = "otel-audit-bundle/1"
@@ -35,7 +36,6 @@ _FIXED_TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can state: the 
 _COPY_BYTES: Final = 1 << 20
 _ROWS_AT_ONCE: Final = 512
 _SUFFIXES: Final = {"rfc3161": ".tsr", OPENTIMESTAMPS: ".note.ots"}  # of evidence that is over the note beside it
-_LINE_BREAKS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,7 @@ class _Set:
             self.files["jsonl"].write(f"{json_line(row.columns)}\n".encode())
             for text in row.texts:
                 record = {"origin": row.origin, "seq": row.seq, "name": text.name, "opening": text.opening.hex()}
-                line = json.dumps({**record, "value": text.value}, ensure_ascii=False, separators=(",", ":"))
-                self.files["texts.jsonl"].write(f"{line.translate(_LINE_BREAKS)}\n".encode())
+                self.files["texts.jsonl"].write(one_line({**record, "value": text.value}))
 
 
 class _Writer:
@@ -161,7 +160,9 @@ class _Writer:
         for row in rows:
             ledger = self._collector.ledger(row.origin)
             proof = format_proof(InclusionProof(row.seq, ledger.inclusion(row.seq), ledger.note))
-            self._put(f"proofs/{numbers[row.origin]}/{row.seq}{SUFFIX}", proof.encode(), listed=False)
+            # Hashes hardly get smaller, and to begin a compression costs more than the proof.
+            member = zip_member(f"proofs/{numbers[row.origin]}/{row.seq}{SUFFIX}")
+            self._zip.writestr(member, proof.encode(), zipfile.ZIP_STORED)
 
     def _ledger(self, number: int, origin: str, *sets: _Set) -> dict[str, Any]:
         """Write a ledger's checkpoint and anchors."""
