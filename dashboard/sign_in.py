@@ -33,6 +33,8 @@ PATH: Final = "/sign-in"
 _MAX_BODY: Final = 8192
 _NEXT: Final = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")  # a path here: no other host, no control characters
 _NO_STORE: Final = {"Cache-Control": "no-store"}
+_RECORDED: Final = "Signing in is recorded, and so is what you open and export."
+_NOT_RECORDED: Final = "What you do here is not recorded: no receiver is known."
 _SHUT: Final = "Nobody can sign in: the access tokens can not be read. The dashboard's own messages say why."
 
 
@@ -181,6 +183,7 @@ def _page(onward: str, problem: str = "", status: int = 200, headers: Mapping[st
         .read_text(encoding="utf-8")
         .replace("<!--problem-->", told)
         .replace(" data-described", described)
+        .replace("{recorded}", _RECORDED if deps.recording() else _NOT_RECORDED)
         .replace("{next}", escape(onward))
     )
     return HTMLResponse(page, status, headers={**_NO_STORE, **(headers or {})})
