@@ -76,6 +76,9 @@ _ACCESS: Final = {
     "SEARCH": "searched",
     "EXPORT": "exported",
     "VERIFY": "verified",
+    "SIGN_IN": "signed in to",
+    "SIGN_OUT": "signed out of",
+    "OPEN": "was refused",
 }
 
 

@@ -11,7 +11,8 @@ import story
 import streamlit as st
 import trust
 from components import frame, story_view
-from formats import esc, moment, zone_label
+from formats import count, esc, moment, zone_label
+from roles import Action
 from words import Row
 
 from otel_audit.model import Filter, Finding
@@ -75,12 +76,13 @@ def _take_along(task_id: str, rows: Sequence[Row]) -> None:
     frame.section("Take it with you")
     traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
     with st.container(horizontal=True, gap="small"):
-        with st.popover("Export", icon=":material/download:", type="primary"):
-            _export(task_id)
+        if deps.may(Action.EXPORT_EVENTS):
+            with st.popover("Export", icon=":material/download:", type="primary"):
+                _export(task_id)
         with st.popover("Copy link", icon=":material/link:"):
             here = urlsplit(st.context.url or "")
             st.code(f"{here.scheme}://{here.netloc}{links.task_url(task_id)}", language=None)
-        if traces:
+        if traces and deps.person().may_open("trace"):
             st.link_button("Open trace", links.trace_url(traces[0]), icon=":material/account_tree:")
 
 
@@ -88,19 +90,25 @@ def _export(task_id: str) -> None:
     reader = deps.reader()
     where = Filter(task_id=task_id, sizes=tuple((each.origin, each.size) for each in reader.ledgers()))
     events = reader.count(where).events
-    st.html(f'<h2 class="h">Export this task</h2><p class="sub">Everything recorded of it: {events:,} events.</p>')
+    st.html(f'<h2 class="h">Export this task</h2><p class="sub">{esc(_what_there_is(events))}</p>')
     why = (st.text_input("Why are you exporting?", key="task_why", placeholder="Complaint 4821") or "").strip()
     for name, (label, use) in links.FORMATS.items():
         url = links.export_url(name, where, rows=events, why=why)
         st.link_button(f"{label}, {use}", url, disabled=not why, width="stretch", key=f"task_{name}")
-    st.link_button(
-        "Evidence bundle, with proofs to hand over",
-        links.bundle_url(where, why=why),
-        disabled=not why,
-        width="stretch",
-        key="task_bundle",
-    )
+    if deps.may(Action.BUNDLE):
+        st.link_button(
+            "Evidence bundle, with proofs to hand over",
+            links.bundle_url(where, why=why),
+            disabled=not why,
+            width="stretch",
+            key="task_bundle",
+        )
     st.caption("The reason is recorded in the ledger with the export.")
+
+
+def _what_there_is(events: int) -> str:
+    what = "Everything recorded of it" if deps.person().sees_whole else "What you may see of it"
+    return f"{what}: {count(events, 'event')}."
 
 
 def _page() -> None:

@@ -253,8 +253,8 @@ def ots_report(files, tmp_path, trust, **changed):
     (proof,) = (name for name in files if name.endswith(".ots"))
     names = {kind: proof.replace(".note.ots", "." + kind) for kind in ("json", "note", "note.ots", "header")}
     altered = {**files, **{names[kind.replace("_", ".")]: raw for kind, raw in changed.items()}}
-    altered = {name: raw for name, raw in altered.items() if raw is not None and not name.endswith(".tsr")}
-    altered = {name: raw for name, raw in altered.items() if b'"rfc3161"' not in raw or name == "manifest.json"}
+    (token,) = (name.replace("tsr", "") for name in files if name.endswith(".tsr"))
+    altered = {name: raw for name, raw in altered.items() if raw is not None and not name.startswith(token)}
     return checked(packed(tmp_path / "ots.zip", sealed_again(altered)), trust)
 
 
