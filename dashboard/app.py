@@ -40,6 +40,8 @@ PAGES: Final = {
     ),
     "Assurance": (
         Entry("integrity.py", "Integrity", "verified_user", "integrity", "i"),
+        Entry("reports.py", "Reports", "description", "reports", "e"),
+        Entry("log_review.py", "Log review", "fact_check", "log-review", "l"),
         Entry("access.py", "Who looked", "visibility", "access", "w"),
     ),
 }
@@ -91,6 +93,7 @@ _sidebar()
 shortcuts((entry.key, entry.title, f"/{entry.path}") for entries in PAGES.values() for entry in entries)
 try:
     page.run()
+    st.session_state["_shown"] = page.url_path  # a page that was left and opened again can tell
 except AuditError as exc:
     deps.reset()
     frame.unreachable(str(exc))
