@@ -92,8 +92,9 @@ page = _navigation()
 _sidebar()
 shortcuts((entry.key, entry.title, f"/{entry.path}") for entries in PAGES.values() for entry in entries)
 try:
+    # A page can tell whether it was on the screen all the time, or is opened again.
+    st.session_state["_before"], st.session_state["_shown"] = st.session_state.get("_shown"), page.url_path
     page.run()
-    st.session_state["_shown"] = page.url_path  # a page that was left and opened again can tell
 except AuditError as exc:
     deps.reset()
     frame.unreachable(str(exc))

@@ -16,8 +16,8 @@ from otel_audit.reports.compliance.report import Compliance, State
 from otel_audit.reports.compliance.standard import STANDARDS, standard
 
 NAMES: Final = {standard(code).name: code for code in ("soc2", "hipaa", "gdpr", "eu-ai-act")}
-PERIODS: Final = ("30 days", "Last quarter", "12 months", ALL_TIME, CUSTOM)
-USUAL_PERIOD: Final = "12 months"
+PERIODS: Final = ("30 days", "Last quarter", "1 year", ALL_TIME, CUSTOM)
+USUAL_PERIOD: Final = "1 year"
 STATES: Final[Mapping[State, Look]] = {
     State.EVIDENCE: Look("Evidence in this period", "check_circle", "resolution"),
     State.NONE: Look("None in this period", "radio_button_unchecked", "escalation"),
@@ -49,7 +49,7 @@ def bounds(period: str, today: date, custom: tuple[date, date] | None = None) ->
         end = date(today.year, 3 * ((today.month - 1) // 3) + 1, 1)
         before = end - timedelta(days=1)
         return _midnight(date(before.year, before.month - 2, 1)), _midnight(end)
-    length = {"30 days": 30, "12 months": 365}.get(period)
+    length = {"30 days": 30, "1 year": 365}.get(period)
     return (_midnight(today - timedelta(days=length)), None) if length else (None, None)
 
 
@@ -71,10 +71,10 @@ def gaps(report: Compliance, *, is_recording: bool, why_no_key: str, weeks_url: 
         )
     if not report.events:
         found.append(Gap("Nothing was recorded in this period.", "Choose a longer one, or fewer filters."))
-    if [each for each in report.ledgers if each.state.checkpoint is None]:
+    if bare := [each.state.origin for each in report.ledgers if each.state.checkpoint is None]:
         found.append(
             Gap(
-                "A ledger has no signed checkpoint, so nothing of it is sealed.",
+                f"No checkpoint was signed of {_listed(bare)}, so nothing of it is sealed.",
                 "It has one as soon as a receiver runs.",
             )
         )

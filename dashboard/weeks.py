@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from formats import NANO, count, duration, moment, zone_label
+from formats import NANO, count, duration, local, moment
 from trust import Banner
 
-from otel_audit.reports.log_review import Found, SignOff, Standing, Week
+from otel_audit.reports.log_review import DUE_DAYS, Found, SignOff, Standing, Week
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,26 @@ def waiting(standings: Sequence[Standing]) -> list[Standing]:
     return [each for each in standings if each.state in {"open", "overdue"}]
 
 
+def begins(unix_nano: int) -> str:
+    """The day that begins at this instant, in UTC as weeks are: "9 Nov 2026"."""
+    return local(unix_nano, "UTC").strftime("%-d %b %Y")
+
+
+def due(standing: Standing) -> str:
+    """Until when, or from when on, a week can or must be signed; empty for one that is."""
+    if standing.state == "running":
+        return f"can be signed from {begins(standing.week.until)} on"
+    last = begins(standing.week.until + (DUE_DAYS - 1) * 86_400 * NANO)
+    return {"overdue": f"was due by {last}", "open": f"due by {last}"}.get(standing.state, "")
+
+
 def banner(standings: Sequence[Standing], zone: str) -> Banner:
     """How it stands, in one sentence."""
     left = waiting(standings)
     if left:
         oldest, overdue = left[-1].week, sum(each.state == "overdue" for each in left)
         verb = "waits" if len(left) == 1 else "wait"
-        since = f"{'' if len(left) == 1 else 'the oldest '}since {moment(oldest.until, zone)}"
+        since = f"{'' if len(left) == 1 else 'the oldest '}since {begins(oldest.until)}"
         late = f" {count(overdue, 'is', 'are').capitalize()} overdue." if overdue else ""
         return Banner("careful", f"{count(len(left), 'week')} {verb} for review,", f"{since}.{late}")
     signed = [by for each in standings for by in each.sign_offs if not by.without_effect(each.week)]
@@ -65,9 +78,7 @@ def banner(standings: Sequence[Standing], zone: str) -> Banner:
         text = f"The newest signature is of {newest.reviewer}, {moment(newest.at_unix_nano, zone)}."
         return Banner("good", "No week waits for review.", text)
     first = standings[0].week if standings else None
-    text = (
-        f"The first one can be reviewed from {moment(first.until, zone)} on." if first else "Nothing was recorded yet."
-    )
+    text = f"The first one can be reviewed from {begins(first.until)} on." if first else "Nothing was recorded yet."
     return Banner("good", "No week waits for review.", text)
 
 
@@ -91,7 +102,7 @@ def split(found: Sequence[Found]) -> tuple[list[Found], list[str]]:
 
 def signature(by: SignOff, zone: str) -> str:
     """When somebody signed, how long they had the week open, and over how much."""
-    parts = [f"{moment(by.at_unix_nano, zone)} ({zone_label(zone, by.at_unix_nano)})"]
+    parts = [moment(by.at_unix_nano, zone)]
     if by.seconds is not None:
         parts.append(f"open for {duration(by.seconds)}")
     if by.events is not None:
@@ -100,8 +111,10 @@ def signature(by: SignOff, zone: str) -> str:
 
 
 def open_words(began: int, now: int, zone: str) -> str:
-    """Since when the week is open: "open since 23 Nov 2026, 10:07 (2 min 05 s)"."""
-    return f"open since {moment(began, zone)} ({duration(max(0, now - began) / NANO)})"
+    """Since when the week is open, and how long that is once it says something: "open since 10:07 (12 min 05 s)"."""
+    seconds = max(0, now - began) / NANO
+    long = f" ({duration(seconds)})" if seconds >= 60 else ""
+    return f"open since {moment(began, zone)}{long}"
 
 
 def people(counted: Sequence[tuple[str, int]]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import deps
 import links
 import signoff
 import streamlit as st
 import weeks
 from components import first_run, frame, week_view
-from formats import count, esc, moment, zone_label
+from formats import count, esc, zone_label
 from signoff import Opened, Review
 
 from otel_audit.errors import ConfigError, StoreUnavailable
@@ -22,11 +24,10 @@ def _queue(standings: list[Standing]) -> None:
     """Every week: first what waits, then what is signed."""
     frame.banner(weeks.banner(standings, zone), large=True)
     left = weeks.waiting(standings)
-    now = deps.now_unix_nano()
     if left:
         frame.section(
             "To review",
-            f"Oldest first. A week is due seven days after its end. Times are {zone_label(zone, now)}.",
+            "Oldest first. A week is due seven days after its end, in UTC.",
             week_view.listed([(each, None, None) for each in reversed(left)], zone),
         )
     running = [each for each in standings if each.state == "running"]
@@ -34,15 +35,24 @@ def _queue(standings: list[Standing]) -> None:
         frame.section("Not over yet", "", week_view.listed([(each, None, None) for each in running], zone))
     signed = [each for each in standings if each.state == "signed"]
     if signed:
-        frame.section("Signed", "Newest first. A signature is an entry of the ledger, as every event is.")
-        shown = signed
-        if len(signed) > _SIGNED_SHOWN and not st.toggle(f"Show all {len(signed):,}", key="all_signed"):
-            shown = signed[:_SIGNED_SHOWN]
-        st.html(week_view.listed([(each, *signoff.late(each)) for each in shown], zone))
+        place = st.container()
+        is_long = len(signed) > _SIGNED_SHOWN
+        if is_long and not st.toggle(f"Show all {len(signed):,} signed weeks", key="all_signed"):
+            signed = signed[:_SIGNED_SHOWN]
+        with place:
+            frame.section(
+                "Signed",
+                f"Newest first. A signature is an entry of the ledger. {_times()}",
+                week_view.listed([(each, *signoff.late(each)) for each in signed], zone),
+            )
     st.html(
         '<p class="foot">A week runs from Monday to Sunday in UTC, and holds what happened in it. Nobody signs off '
         "their own accesses. The same on the command line: <code>otel-audit review-logs</code>.</p>"
     )
+
+
+def _times() -> str:
+    return f"Times are {zone_label(zone, deps.now_unix_nano())}."
 
 
 def _nowhere(text: str) -> None:
@@ -55,7 +65,7 @@ def _nowhere(text: str) -> None:
 
 def _opened(week: Week) -> tuple[Opened, int]:
     """The week as it was when it was opened here, and when that was."""
-    is_still_open = st.session_state.get("_shown") == "log-review"
+    is_still_open = st.session_state["_before"] == st.session_state["_shown"]
     known: Opened | None = st.session_state.get("_week")
     if known is None or known.week != week or not is_still_open:
         known = Opened(week, tuple(deps.reader().ledgers()))
@@ -81,7 +91,7 @@ def _week(name: str, standings: list[Standing]) -> None:
     looks, nothing = weeks.split(found.found)
     kinds = f"<b>{len(looks)}</b> {'kind' if len(looks) == 1 else 'kinds'} of event to look at"
     st.html(
-        f'<div class="sum" id="summary">{week_view.chip(standing.state)} <b>{found.events:,}</b> '
+        f'<div class="sum" id="summary">{week_view.chip(standing.state)}<b>{found.events:,}</b> '
         f"{'event' if found.events == 1 else 'events'}, {kinds if looks else 'nothing that stands out'} "
         f'<span class="muted">· {esc(weeks.days(week))} (UTC)</span></div>'
     )
@@ -89,7 +99,7 @@ def _week(name: str, standings: list[Standing]) -> None:
     with left:
         frame.section(
             "What stands out",
-            "Each number leads to exactly these events. What you open there is recorded, as an access of this day.",
+            "Each number leads to exactly these events. What you open there is recorded, as an access of today.",
             week_view.findings(looks),
         )
         if nothing:
@@ -112,7 +122,7 @@ def _steps(week: Week, standings: list[Standing]) -> None:
 def _signature(found: Review, opened: Opened, began: int) -> None:
     """Who signed, and the way to sign: or why not, and who may."""
     standing, week = found.standing, opened.week
-    frame.section("Signatures")
+    frame.section("Signatures" if standing.sign_offs else "Sign-off", _times())
     if standing.sign_offs:
         st.html(week_view.sign_offs(standing, zone))
     if found.late:
@@ -122,7 +132,7 @@ def _signature(found: Review, opened: Opened, began: int) -> None:
         st.html('<p class="sub">You signed this week. Nothing arrived in it since.</p>')
         return
     if deps.now_unix_nano() < week.until:
-        _say("schedule", f"This week is not over. It can be signed from {moment(week.until, zone)} on.")
+        _say("schedule", f"This week is not over. It can be signed from {weeks.begins(week.until)} on, in UTC.")
         return
     if found.own:
         _refusal(found, week)
@@ -143,7 +153,11 @@ def _signature(found: Review, opened: Opened, began: int) -> None:
     if found.arrived:
         _say("update", f"{count(found.arrived, 'event')} of this week arrived since you opened it.")
         st.button("Look at them, too", icon=":material/refresh:", key="refresh", on_click=_forget)
-    _form(opened, began)
+    if standing.state == "signed" and not found.late:
+        with st.expander("Sign it as well", icon=":material/signature:"):
+            _form(opened, began)
+    else:
+        _form(opened, began)
 
 
 def _forget() -> None:
@@ -166,14 +180,15 @@ def _refusal(found: Review, week: Week) -> None:
         f"You may not sign this week, {deps.viewer()}: ",
         f"{own} of it {'is' if found.own == 1 else 'are'} your own, and nobody signs off their own actions.",
     )
-    standings = signoff.queue()
-    may = weeks.who_may(standings, found.accessed, deps.viewer())
-    known = f"Of those who signed before, {', '.join(may)} may. " if may else ""
-    here = links.week_url(week.name)
+    may = weeks.who_may(signoff.queue(), found.accessed, deps.viewer())
+    known = f"{', '.join(may)}, who signed before; and anybody else" if may else "Anybody"
     st.html(
-        f'<p class="sub">Anybody else who has no access of their own in this week may sign it. {esc(known)}Send a '
-        f"second person this page: <code>{esc(here)}</code>.<br>May not: {esc(weeks.people(found.accessed))}.</p>"
+        f'<dl class="kv"><dt>May sign</dt><dd>{esc(known)} without an access of their own in this week</dd>'
+        f"<dt>May not</dt><dd>{esc(weeks.people(found.accessed))}, by their own accesses</dd></dl>"
+        '<p class="sub" style="margin-top:10px">Send a second person the way to this page:</p>'
     )
+    here = urlsplit(st.context.url or "")
+    st.code(f"{here.scheme}://{here.netloc}{links.week_url(week.name)}", language=None, wrap_lines=True)
 
 
 def _without_receiver(reason: str) -> None:

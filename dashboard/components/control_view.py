@@ -11,7 +11,7 @@ from formats import esc
 from measures import Figure as Measure
 
 from otel_audit.reports.compliance.notes import Note
-from otel_audit.reports.compliance.report import Answer, Compliance, Figure, State
+from otel_audit.reports.compliance.report import Answer, Compliance, Figure
 
 
 def answers(report: Compliance) -> str:
@@ -50,7 +50,8 @@ def states(report: Compliance) -> str:
     parts = (
         f'<span class="t-{look.tone} chip"><span class="ic" aria-hidden="true">{look.icon}</span> {esc(look.label)} '
         f"<b>{report.count(state)}</b></span>"
-        for state, look in ((state, controls.STATES[state]) for state in State)
+        for state, look in controls.STATES.items()
+        if report.count(state)
     )
     return f'<div class="legend">{"".join(parts)}</div>'
 

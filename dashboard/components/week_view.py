@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 import links
 import weeks
 from components.figures_view import linked
-from formats import NANO, count, esc, moment
+from formats import count, esc
 from masked import prose
 from measures import Figure
 
 from otel_audit.model import Filter
-from otel_audit.reports.log_review import DUE_DAYS, Found, SignOff, Standing, Week
+from otel_audit.reports.log_review import Found, SignOff, Standing, Week
 
 
 def number(name: str, events: int, where: Filter | None, text: str | None = None) -> str:
@@ -24,7 +24,7 @@ def chip(state: str) -> str:
     """The state of a week: colour, icon and word."""
     look = weeks.STATES[state]
     return (
-        f'<span class="state t-{look.tone}"><span class="ic" aria-hidden="true">{look.icon}</span> '
+        f'<span class="pill t-{look.tone}"><span class="ic" aria-hidden="true">{look.icon}</span> '
         f"{esc(look.label)}</span>"
     )
 
@@ -37,11 +37,8 @@ def listed(rows: Iterable[tuple[Standing, int | None, Filter | None]], zone: str
 def _row(standing: Standing, late: int | None, late_where: Filter | None, zone: str) -> str:
     week = standing.week
     lines = [_line(by, week, zone) for by in standing.sign_offs]
-    if standing.state in {"open", "overdue"}:
-        due = moment(week.until + DUE_DAYS * 86_400 * NANO, zone)
-        lines.append(f"<div>{'was due' if standing.state == 'overdue' else 'due'} {esc(due)}</div>")
-    elif standing.state == "running":
-        lines.append(f"<div>can be signed from {esc(moment(week.until, zone))} on</div>")
+    if due := weeks.due(standing):
+        lines.append(f"<div>{esc(due)}</div>")
     if late:
         lines.append(f"<div>{arrived(late, late_where)}</div>")
     return (
