@@ -217,6 +217,23 @@ def verify_command() -> str:
     return "otel-audit verify --url http://USER:PASSWORD@HOST:PORT/audit"
 
 
+def up_command() -> str:
+    """The command that starts the receiver of this store."""
+    return shlex.join(
+        ["otel-audit", "up", "--data", str(_settings.data)] if _settings.data else ["otel-audit", "serve"]
+    )
+
+
+def data_folder() -> DataFolder | None:
+    """The data folder, None for a dashboard over a server."""
+    return _folder() if _settings.data else None
+
+
+def anchor_folder() -> Path | None:
+    """The anchor folder that was named; None for the data folder's own."""
+    return _settings.anchor_dir
+
+
 def now_unix_nano() -> int:
     """The time, in nanoseconds since 1970."""
     return time.time_ns()

@@ -66,6 +66,7 @@ ROUTES: Final[Mapping[str, Action | Open]] = {
     "/export/events.{file_format}.zip": Action.EXPORT_EVENTS,
     "/export/events.{file_format}": Action.EXPORT_EVENTS,
     "/export/figures/{page}.csv": Action.EXPORT_FIGURES,
+    "/export/report/{standard}.zip": Action.REPORT,
     "/export/evidence.zip": Action.BUNDLE,
 }
 
