@@ -172,6 +172,23 @@ def test_text_finds_whole_words_phrases_and_ids(database: Database, reader: Read
     }
 
 
+@pytest.mark.parametrize("is_escaped", [False, True])
+@pytest.mark.parametrize(
+    "word", ["Überweisung", "größe", "ÄRGER", "Straße", "naïve", "журнал", "ΟΔΟΣ", "Øre", "50 %_Çay", "日本", "\\d"]
+)
+def test_case_does_not_matter_beyond_ascii(database: Database, reader: Reader, word: str, is_escaped: bool) -> None:
+    """A word is found in any case of its letters, as text and as JSON escapes it, and nothing that is like it."""
+    ledger = LedgerRows()
+    mixed = "".join(letter.upper() if n % 2 else letter.lower() for n, letter in enumerate(word) if letter != "ß")
+    same = [word, word.lower(), word.upper().replace("SS", "ß"), word.title(), mixed if "ß" not in word else word]
+    for text in (*same, word[:-1] + "x", "\\u00fc"):
+        said = json.dumps([{"role": "user", "content": f"vor{text}nach"}], ensure_ascii=is_escaped)
+        ledger.add("ai_call", content={"input": said})
+    ledger.write(database)
+    for wanted in (f'"{text}"' for text in same):
+        assert _seqs(_streamed(reader, Filter(text=wanted))) == [0, 1, 2, 3, 4], wanted
+
+
 def test_text_filters_of_too_many_words_are_refused(reader: Reader) -> None:
     """A text of very many words is a clear error, not a slow query."""
     with pytest.raises(ConfigError, match="40 words"):
@@ -183,7 +200,7 @@ def test_a_word_is_looked_up_in_the_text_index(database: Database) -> None:
     ledger = LedgerRows()
     ledger.add("ai_call", content={"input": "payslip"})
     ledger.write(database)
-    for term in ("payslip", "old", '"payslip is old"'):
+    for term in ("payslip", "old", "payslip is old", "Überweisung", "für payslip"):
         condition, parameters = content_condition(term)
         with database.client() as client:
             plan = client.query(
