@@ -181,7 +181,7 @@ def _any_case(letter: str) -> str:
 
 @cache
 def _same_letter() -> dict[str, str]:
-    """Letters beyond ASCII that differ in case alone (Σ, σ and ς), by what Unicode folds them to."""
+    """Letters beyond ASCII that differ in case alone (as the sigmas do), by what Unicode folds them to."""
     found: dict[str, str] = {}
     for letter in map(chr, range(0x80, 0x20000)):
         if letter.isalpha():
