@@ -11,8 +11,9 @@ import story
 import streamlit as st
 import trust
 from components import frame, story_view
+from components.stepper import stepper
 from formats import esc, moment, zone_label
-from words import Row
+from words import Row, kind_of
 
 from otel_audit.model import Filter, Finding
 
@@ -35,11 +36,6 @@ def _ask(wanted: str) -> None:
         if row.form_submit_button("Open", type="primary") and entered.strip():
             st.query_params["id"] = entered.strip()
             st.rerun()
-
-
-def _marked() -> tuple[str, int] | None:
-    origin, _, seq = st.query_params.get("event", "").rpartition(":")
-    return (origin, int(seq)) if origin and seq.isdigit() else None
 
 
 def _findings(rows: Sequence[Row]) -> list[Finding]:
@@ -73,15 +69,20 @@ def _change(rows: Sequence[Row]) -> None:
 
 def _take_along(task_id: str, rows: Sequence[Row]) -> None:
     frame.section("Take it with you")
-    traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
     with st.container(horizontal=True, gap="small"):
         with st.popover("Export", icon=":material/download:", type="primary"):
             _export(task_id)
-        with st.popover("Copy link", icon=":material/link:"):
-            here = urlsplit(st.context.url or "")
-            st.code(f"{here.scheme}://{here.netloc}{links.task_url(task_id)}", language=None)
-        if traces:
-            st.link_button("Open trace", links.trace_url(traces[0]), icon=":material/account_tree:")
+        _links(links.task_url(task_id), rows)
+
+
+def _links(url: str, rows: Sequence[Row]) -> None:
+    """The record's own link to copy, and the way to its traces."""
+    with st.popover("Copy link", icon=":material/link:"):
+        here = urlsplit(st.context.url or "")
+        st.code(f"{here.scheme}://{here.netloc}{url}", language=None)
+    traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
+    if traces:
+        st.link_button("Open trace", links.trace_url(traces[0]), icon=":material/account_tree:")
 
 
 def _export(task_id: str) -> None:
@@ -103,14 +104,36 @@ def _export(task_id: str) -> None:
     st.caption("The reason is recorded in the ledger with the export.")
 
 
+def _one_event(row: Row) -> None:
+    """The record of an event that belongs to no task."""
+    deps.record("VIEW", links.event_key(row["origin"], row["seq"]), "entry")
+    stepper("", (row["origin"], row["seq"]))
+    frame.title("One event", beside=kind_of(row["event_type"]).label, sub="It belongs to no task.")
+    findings = _findings([row])
+    left, right = st.columns([1.25, 1], gap="large")
+    with left:
+        st.html(story_view.timeline([row], zone, None, [row], erased=trust.erased(findings)))
+    with right:
+        _integrity([row], findings)
+        frame.section("Take it with you")
+        with st.container(horizontal=True, gap="small"):
+            _links(links.task_url("", origin=row["origin"], seq=row["seq"]), [row])
+
+
 def _page() -> None:
-    task_id = st.query_params.get("id", "").strip()
+    task_id, marked = st.query_params.get("id", "").strip(), links.parse_event(st.query_params.get("event", ""))
+    if not task_id and marked:
+        row = deps.reader().entry(*marked)
+        if row and not row["task_id"]:
+            _one_event(row)
+            return
+        task_id = row["task_id"] if row else ""
     everything = story.in_order(deps.reader().task(task_id)) if task_id else []
     if not everything:
         _ask(task_id)
         return
     deps.record("VIEW", task_id, "task", task_id=task_id)
-    marked = _marked()
+    stepper(task_id, marked)
     rows = story.main_steps(everything)
     frame.title(task_id, beside=story.task_title(everything))
     st.html(story_view.verdict(story.verdict(rows or everything)))

@@ -99,6 +99,40 @@ def test_pages_are_newest_first_and_complete(database: Database, reader: Reader)
     assert tuple(reader.page(Filter())[0]) == SUMMARY_COLUMNS
 
 
+def test_a_place_is_that_of_the_list_and_leads_along_it(database: Database, reader: Reader) -> None:
+    """Each entry's number and neighbours are those of the page, also at equal times and in two ledgers; so are tasks'."""
+    for number, origin in enumerate(("test/a", "test/b")):
+        ledger = LedgerRows(origin)
+        for index in range(5):
+            ledger.add("ai_call", at=index // 2, task_id=f"t{(index + number) % 3}")
+        ledger.add("review", at=0.5, ends=100 + number, task_id="t0")
+        ledger.add("access", at=7)
+        ledger.write(database)
+    where = Filter(event_type=("ai_call", "review"), sizes=(("test/a", 6), ("test/b", 7)))
+    listed = [(row["origin"], row["seq"], row["task_id"]) for row in reader.page(where)]
+    assert len(listed) == 12
+    tasks = list(dict.fromkeys(task for _, _, task in listed))
+    for number, (origin, seq, _) in enumerate(listed):
+        place = reader.place(where, origin, seq)
+        assert place is not None
+        assert (place.number, place.total) == (number + 1, 12)
+        beside = [
+            (each.origin, each.seq, each.task_id) if each else None for each in (place.newer, place.older)
+        ]
+        assert beside == [listed[number - 1] if number else None, listed[number + 1] if number < 11 else None]
+    for number, task in enumerate(tasks):
+        place = reader.place_of_task(where, task)
+        assert place is not None
+        assert (place.number, place.total) == (number + 1, 3)
+        assert [each.task_id if each else "" for each in (place.newer, place.older)] == [
+            *([""] if not number else [tasks[number - 1]]), *([""] if number == 2 else [tasks[number + 1]])
+        ]  # fmt: skip
+    assert reader.place(where, "test/b", 6) is None  # an access
+    assert reader.place(where, "test/none", 0) is None
+    assert reader.place_of_task(where, "none") is None
+    assert reader.place(Filter(text="nothing has this"), "test/a", 0) is None
+
+
 def test_each_filter_narrows_to_what_it_says(database: Database, reader: Reader) -> None:
     """Each field of Filter alone finds its one entry among two, and a hostile value is only a value."""
     ledger = LedgerRows()
