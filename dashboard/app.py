@@ -25,7 +25,7 @@ class Entry:
     title: str
     icon: str
     path: str
-    key: str  # with "g" before it, this letter leads there
+    key: str  # with "g" before it, this letter leads there; empty for a page that needs a link and is in no menu
 
 
 PAGES: Final = {
@@ -33,6 +33,7 @@ PAGES: Final = {
         Entry("search.py", "Search", "search", "", "s"),
         Entry("task.py", "Task record", "timeline", "task", "t"),
         Entry("trace.py", "Traces", "account_tree", "trace", "r"),
+        Entry("compare.py", "Compare two events", "compare_arrows", "compare", ""),
     ),
     "People and AI": (
         Entry("reviewers.py", "Reviewer activity", "groups", "reviewers", "p"),
@@ -54,6 +55,7 @@ def _navigation() -> st.Page:
                 icon=f":material/{entry.icon}:",
                 url_path=entry.path or None,
                 default=not entry.path,
+                visibility="visible" if entry.key else "hidden",
             )
             for entry in entries
         ]
@@ -88,7 +90,7 @@ logo = "logo_dark.svg" if theme.is_dark() else "logo.svg"
 st.logo(str(theme.HERE / "static" / logo), size="large", icon_image=str(theme.HERE / "static" / "icon.png"))
 page = _navigation()
 _sidebar()
-shortcuts((entry.key, entry.title, f"/{entry.path}") for entries in PAGES.values() for entry in entries)
+shortcuts((entry.key, entry.title, f"/{entry.path}") for entries in PAGES.values() for entry in entries if entry.key)
 try:
     page.run()
 except AuditError as exc:

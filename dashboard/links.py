@@ -74,6 +74,12 @@ def parse_event(key: str) -> tuple[str, int] | None:
     return (origin, int(seq)) if origin and seq.isascii() and seq.isdigit() else None
 
 
+def compare_url(left: Mapping[str, Any], right: Mapping[str, Any] | None = None) -> str:
+    """The page that compares two entries; with one alone, the page that asks for the other."""
+    pairs = [(name, event_key(row["origin"], row["seq"])) for name, row in (("a", left), ("b", right)) if row]
+    return "/compare?" + urlencode(pairs)
+
+
 def trace_url(trace_id: str, *, span: str = "") -> str:
     """The page of a trace, with one of its spans (its id) opened when ``span`` is given."""
     return "/trace?" + urlencode({"id": trace_id} | ({"span": span} if span else {}))

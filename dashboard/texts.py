@@ -22,6 +22,21 @@ _ROLES: Final = {
     "developer": "Instructions",
 }
 
+# (content name, what it is called, who speaks when the text does not say)
+READABLE: Final = (
+    ("system_instructions", "Instructions", "Instructions"),
+    ("context", "Context it was given", "Context"),
+    ("input", "What the AI was asked", "User"),
+    ("output", "What the AI answered", "AI"),
+    ("tool_definitions", "Tools it was offered", "Tools"),
+    ("tool_arguments", "What the tool was given", "Arguments"),
+    ("tool_result", "What the tool returned", "Result"),
+    ("body", "Text of the record", "Text"),
+    ("status_message", "Error message", "Message"),
+    ("filter", "What was looked for", "Filter"),
+    ("patch", "What was changed, as a JSON Patch", "Patch"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

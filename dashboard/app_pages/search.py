@@ -148,6 +148,10 @@ def _peek(row: Row, narrowed: story_view.Narrowed, within: Within) -> None:
         deps.record("VIEW", links.event_key(*key), "entry")
         head = '<h2 class="h">One event, of no task</h2>'
     head += f'<a href="{esc(url)}" target="_self">Open full record</a>'
+    other = links.parse_event(st.query_params.get("compare", ""))
+    if other and other != key:
+        url = links.compare_url({"origin": other[0], "seq": other[1]}, row)
+        head += f'<a href="{esc(url)}" target="_self">Compare with entry {other[1]:,}</a>'
     with st.container(border=True, height=_TABLE_HEIGHT, key="peek"):
         st.html(
             f'<div class="peekhead">{head}</div>{story_view.time_bar(rows)}<div class="spaced"></div>'

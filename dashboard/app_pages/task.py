@@ -10,12 +10,12 @@ import links
 import story
 import streamlit as st
 import trust
-from components import frame, story_view
+from components import frame, integrity_view, story_view
 from components.stepper import stepper
-from formats import esc, moment, zone_label
+from formats import esc, zone_label
 from words import Row, kind_of
 
-from otel_audit.model import Filter, Finding
+from otel_audit.model import Filter
 
 zone: str = st.session_state["_zone"]
 
@@ -36,20 +36,6 @@ def _ask(wanted: str) -> None:
         if row.form_submit_button("Open", type="primary") and entered.strip():
             st.query_params["id"] = entered.strip()
             st.rerun()
-
-
-def _findings(rows: Sequence[Row]) -> list[Finding]:
-    keys = {(row["origin"], row["seq"]) for row in rows}
-    for row in rows:  # a text that came in a log record is that entry's, which is checked too
-        keys |= {(origin, seq) for origin, seq in row.get("content_from", {}).values()}
-    return deps.check(sorted(keys))
-
-
-def _integrity(rows: Sequence[Row], findings: Sequence[Finding]) -> None:
-    ledgers = deps.reader().ledgers()
-    newest = [ledger.checkpoint.created_unix_nano for ledger in ledgers if ledger.checkpoint]
-    at = f"{moment(max(newest), zone)} ({zone_label(zone, max(newest))})" if newest else ""
-    frame.banner(trust.task_banner(rows, findings, ledgers, at))
 
 
 def _change(rows: Sequence[Row]) -> None:
@@ -109,12 +95,12 @@ def _one_event(row: Row) -> None:
     deps.record("VIEW", links.event_key(row["origin"], row["seq"]), "entry")
     stepper("", (row["origin"], row["seq"]))
     frame.title("One event", beside=kind_of(row["event_type"]).label, sub="It belongs to no task.")
-    findings = _findings([row])
+    findings = integrity_view.check([row])
     left, right = st.columns([1.25, 1], gap="large")
     with left:
         st.html(story_view.timeline([row], zone, None, [row], erased=trust.erased(findings)))
     with right:
-        _integrity([row], findings)
+        integrity_view.banner([row], findings, zone)
         frame.section("Take it with you")
         with st.container(horizontal=True, gap="small"):
             _links(links.task_url("", origin=row["origin"], seq=row["seq"]), [row])
@@ -137,7 +123,7 @@ def _page() -> None:
     rows = story.main_steps(everything)
     frame.title(task_id, beside=story.task_title(everything))
     st.html(story_view.verdict(story.verdict(rows or everything)))
-    findings = _findings(everything)
+    findings = integrity_view.check(everything)
     left, right = st.columns([1.25, 1], gap="large")
     with left:
         first = everything[0]["event_time"]
@@ -151,7 +137,7 @@ def _page() -> None:
             shown = everything
         st.html(story_view.timeline(shown, zone, marked, everything, erased=trust.erased(findings)))
     with right:
-        _integrity(everything, findings)
+        integrity_view.banner(everything, findings, zone)
         _change(rows)
         _take_along(task_id, everything)
 

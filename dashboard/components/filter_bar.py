@@ -172,7 +172,8 @@ def _custom_period(zone: str, now: datetime) -> tuple[datetime, datetime]:
 
 def view() -> asking.Pairs:
     """What is set, as query parameters. The filters must have been drawn."""
-    return asking.query({key: st.session_state.get(key) for key in asking.KEYS})
+    compared = [("compare", each) for each in st.query_params.get_all("compare")[:1]]
+    return [*asking.query({key: st.session_state.get(key) for key in asking.KEYS}), *compared]
 
 
 def narrowed(key: str, value: str) -> str:

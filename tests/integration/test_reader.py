@@ -100,7 +100,7 @@ def test_pages_are_newest_first_and_complete(database: Database, reader: Reader)
 
 
 def test_a_place_is_that_of_the_list_and_leads_along_it(database: Database, reader: Reader) -> None:
-    """Each entry's number and neighbours are those of the page, also at equal times and in two ledgers; so are tasks'."""
+    """An entry's number and neighbours are those of the page, at equal times and in two ledgers too; so are tasks'."""
     for number, origin in enumerate(("test/a", "test/b")):
         ledger = LedgerRows(origin)
         for index in range(5):
@@ -116,9 +116,7 @@ def test_a_place_is_that_of_the_list_and_leads_along_it(database: Database, read
         place = reader.place(where, origin, seq)
         assert place is not None
         assert (place.number, place.total) == (number + 1, 12)
-        beside = [
-            (each.origin, each.seq, each.task_id) if each else None for each in (place.newer, place.older)
-        ]
+        beside = [(each.origin, each.seq, each.task_id) if each else None for each in (place.newer, place.older)]
         assert beside == [listed[number - 1] if number else None, listed[number + 1] if number < 11 else None]
     for number, task in enumerate(tasks):
         place = reader.place_of_task(where, task)
