@@ -12,7 +12,10 @@ from words import Row, accessed, who
 from otel_audit.semconv import AUDIT_FILTER, AUDIT_OUTCOME, AUDIT_PURPOSE, AUDIT_ROW_COUNT
 
 ACTIONS: Final[Mapping[str, str]] = {"Opened": "VIEW", "Searched": "SEARCH", "Exported": "EXPORT", "Verified": "VERIFY"}
-_WORDS: Final = {action: label for label, action in ACTIONS.items()}
+_WORDS: Final = {action: label for label, action in ACTIONS.items()} | {
+    "SHARE": "Shared a view",
+    "UNSHARE": "Stopped sharing a view",
+}
 
 
 def did(row: Row) -> str:

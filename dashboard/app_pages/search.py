@@ -18,7 +18,7 @@ import presenters
 import story
 import streamlit as st
 from asking import Asked
-from components import chart, filter_bar, first_run, frame, story_view
+from components import chart, filter_bar, first_run, frame, story_view, views_menu
 from formats import NANO, count, esc
 from links import Within
 from words import KNOWN_KINDS, Row, decision_word
@@ -252,6 +252,7 @@ def _page() -> None:
         st.button(
             "Clear", on_click=filter_bar.clear, disabled=is_clear, type="tertiary", icon=":material/close:", key="clear"
         )
+        views_menu.menu(filter_bar.kept(), "; ".join(active))
         with st.popover("Export", icon=":material/download:", type="primary"):
             _export(where, totals.events, matching, period)
     _summary(where, totals, matching, period)

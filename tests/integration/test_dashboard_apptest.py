@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from otel_audit.errors import StoreUnavailable
 from otel_audit.model import Filter
+from otel_audit.reports.saved_views import ViewFile
 from otel_audit.store.reader import Reader
 from tests.integration.ledger_rows import T0, LedgerRows
 
@@ -195,6 +196,40 @@ def test_a_value_of_an_event_is_a_filter(store):
     page = text_of(opened("task", id="loan-1"))
     assert 'href="/?period=All&amp;reviewer=u_1"' in page
     assert 'href="/?period=All&amp;decision=Approved"' in page
+
+
+def test_a_view_is_saved_shared_and_deleted(store, recorded, monkeypatch, tmp_path):
+    """A view keeps filter and columns under a name; sharing and its end are recorded; only one's own can be deleted."""
+    many(store)
+    kept = ViewFile(tmp_path / "views.json")
+    monkeypatch.setattr(deps, "view_file", lambda: kept)
+    monkeypatch.setattr(deps, "viewer", lambda: "ana")
+    kept.save("ben", "<b>Theirs", [("q", "x")], is_shared=True, now_unix_nano=1)
+    kept.save("ben", "Private", [("q", "y")], is_shared=False, now_unix_nano=1)
+    app = opened(decision=["Approved"], cols=["Task", "Decision"])
+    app.session_state["views"] = True
+    app.run()
+    assert "&lt;b&gt;Theirs" in text_of(app)
+    assert "Private" not in text_of(app)
+    app.text_input(key="view_name").set_value("Approved ones")
+    app.checkbox(key="view_shared").set_value(True)
+    save = next(each for each in app.button if each.label == "Save")
+    save.click().run()
+    page = text_of(app)
+    assert "Saved as “Approved ones”." in page
+    url = "/?period=All&amp;decision=Approved&amp;cols=Task&amp;cols=Decision"
+    assert f'<a href="{url}" target="_self" aria-current="true">Approved ones</a>' in page
+    assert [(args, kwargs["filter_text"]) for args, kwargs in recorded if args[0] == "SHARE"] == [
+        (("SHARE", "Approved ones", "view"), "Approved")
+    ]
+    (delete,) = [each for each in app.button if each.label == "Delete"]
+    delete.click().run()
+    assert "is deleted" in text_of(app)
+    assert ("UNSHARE", "Approved ones", "view") in [args for args, _ in recorded]
+    assert [each.name for each in kept.seen_by("ana")] == ["<b>Theirs"]
+    app.text_input(key="view_name").set_value("jane.roe@example.com")
+    next(each for each in app.button if each.label == "Save").click().run()
+    assert "looks like personal data" in text_of(app)
 
 
 def test_no_match_says_what_to_try(store):
