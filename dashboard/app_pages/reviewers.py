@@ -275,19 +275,20 @@ def _page() -> None:
         scope_bar.nothing("reviews")
         return
     found = _reviews(where, floor, wpm, zone)
-    with actions.container(horizontal=True, horizontal_alignment="right"):  # noqa: SIM117 - as the layout nests
-        with st.popover("Export", icon=":material/download:", type="primary"):
+    with actions.container(horizontal=True, horizontal_alignment="right"):
+        drawer = st.popover("Export", icon=":material/download:", type="primary", key="export", on_change="rerun")
+        if drawer.open:
             behind = replace(where, event_type=(EventType.REVIEW, EventType.ESCALATION))
-            said = "; ".join(scope_words(where))
-            scope_bar.export(
-                page="reviewers",
-                where=found.behind["quick"],
-                events=behind,
-                rows=reader.count(behind).events,
-                said=said,
-                period=period,
-                zone=zone,
-            )
+            with drawer:
+                scope_bar.export(
+                    page="reviewers",
+                    where=found.behind["quick"],
+                    events=behind,
+                    rows=reader.count(behind).events,
+                    said="; ".join(scope_words(where)),
+                    period=period,
+                    zone=zone,
+                )
     st.html(
         f'<div class="sum" id="summary">{story_view.strong(reviewing.lead(found.head))}'
         f'{esc(scope_bar.matching(where))} <span class="muted">· {esc(period)}</span></div>'

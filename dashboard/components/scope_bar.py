@@ -39,9 +39,10 @@ def values(column: str, sizes: Sizes) -> list[str]:
     return sorted(value for value, _ in deps.reader().facet(Filter(sizes=sizes), column, 500) if value)
 
 
-def choices(column: str, key: str, sizes: Sizes) -> list[str]:
-    """What a filter offers: what is in the store, and what the URL asks for even if it is not."""
-    return list(dict.fromkeys([*values(column, sizes), *st.query_params.get_all(key)]))
+def choices(column: str, key: str, sizes: Sizes | None) -> list[str]:
+    """What a filter offers: what is in the store (None: not looked up), and what is asked for even if it is not."""
+    stored = [] if sizes is None else values(column, sizes)
+    return list(dict.fromkeys([*stored, *(st.session_state.get(key) or []), *st.query_params.get_all(key)]))
 
 
 def ask(
@@ -61,9 +62,11 @@ def ask(
         label_visibility="collapsed",
     )
     chosen: dict[str, tuple[str, ...]] = {}
-    with bar.popover("Filters", icon=":material/tune:"):
+    drawer = bar.popover("Filters", icon=":material/tune:", key="scope_filters", on_change="rerun")
+    with drawer:
         for label, column, key, field in fields:
-            picked = st.multiselect(label, choices(column, key, sizes), key=key, bind="query-params")
+            offered = choices(column, key, sizes if drawer.open else None)  # looked up when somebody can see it
+            picked = st.multiselect(label, offered, key=key, bind="query-params")
             chosen[field] = tuple(picked)
     if extra:
         with bar:

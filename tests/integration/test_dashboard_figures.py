@@ -315,9 +315,8 @@ def test_before_and_after_says_what_may_be_chance(store):
     history(store)
     groups = Analytics(store).calls_by(everything(store), "prompt")
     assert using.default_pair(groups) == ("p\n1", "p\n2")
-    figures = dict(
-        gather.usage_groups(everything(store), "prompt", None, gather.usage(everything(store), "UTC", None).first)
-    )
+    found = gather.usage(everything(store), "UTC", None)
+    figures = {called.group: line for called, line in gather.usage_groups(everything(store), "prompt", found)}
     before, after = figures["p\n1"], figures["p\n2"]
     assert (before[0].value, after[0].value) == (23, 22)
     words = using.change_words(before[-1], after[-1])
