@@ -12,8 +12,8 @@ import streamlit as st
 import trust
 from components import frame, integrity_view, story_view
 from components.stepper import stepper
-from formats import esc, zone_label
-from words import Row, kind_of
+from formats import esc, moment, zone_label
+from words import Row, headline, kind_of
 
 from otel_audit.model import Filter
 
@@ -67,8 +67,21 @@ def _links(url: str, rows: Sequence[Row]) -> None:
         here = urlsplit(st.context.url or "")
         st.code(f"{here.scheme}://{here.netloc}{url}", language=None)
     traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
-    if traces:
+    if len(traces) == 1:
         st.link_button("Open trace", links.trace_url(traces[0]), icon=":material/account_tree:")
+    elif traces:
+        with st.popover(f"Open trace ({len(traces):,})", icon=":material/account_tree:"):
+            st.html(f'<ul class="plain">{"".join(_trace(each, rows) for each in traces)}</ul>')
+
+
+def _trace(trace_id: str, rows: Sequence[Row]) -> str:
+    """One trace of several: its first step, and the services it ran through."""
+    mine = [row for row in rows if row["trace_id"] == trace_id]
+    services = ", ".join(dict.fromkeys(row["service"] for row in mine if row["service"]))
+    return (
+        f'<li><a href="{esc(links.trace_url(trace_id))}" target="_self">{esc(headline(mine[0]))}</a>'
+        f'<br><span class="muted">{esc(moment(mine[0]["event_time"], zone))} · {esc(services)}</span></li>'
+    )
 
 
 def _export(task_id: str) -> None:

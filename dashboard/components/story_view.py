@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import asking
+import masked
 import story
 import texts
 from formats import duration, esc
@@ -74,6 +75,8 @@ def timeline(
     for happening in story.timeline(rows, zone, everything):
         if happening.gap:
             lines.append(f'<li class="gap">{esc(happening.gap)}</li>')
+        if happening.round:
+            lines.append(f'<li class="day round">{esc(happening.round)}: the task was opened again</li>')
         if happening.day:
             lines.append(f'<li class="day">{esc(happening.day)}</li>')
         lines.append(_line(happening, marked, erased, narrowed, with_texts=with_texts))
@@ -112,13 +115,26 @@ def _readable(row: Row, erased: str) -> str:
     missing = [name for name in row.get("content_commitments", {}) if name not in row["content"]]
     for name, title, speaker in texts.READABLE:
         if name in row["content"]:
-            found.append(_folded(title, texts.messages(row["content"][name], speaker)))
+            text = row["content"][name]
+            said = texts.documents(text) if name == "context" else texts.messages(text, speaker)
+            found.append(_folded(title, said))
         elif name in missing:
             found.append(f'<div class="meta">{esc(title)}: {esc(erased or "the text is not here any more")}.</div>')
     if row["event_type"] == EventType.REVIEW and "before" in row["content"] and "after" in row["content"]:
         changed = diff(row["content"]["before"], row["content"]["after"])
         found.append(f"<details><summary>What was changed</summary>{changed}</details>")
+    if row["event_type"] == EventType.AI_CALL:
+        found.append(_configuration(row))
+    if why := masked.said(row["content"].values(), row["capture_policy"]):
+        icon = '<span class="ic" aria-hidden="true">visibility_off</span>'
+        found.append(f'<div class="meta">{icon} {esc(why)}</div>')
     return "".join(found)
+
+
+def _configuration(row: Row) -> str:
+    pairs = "".join(f"<dt>{esc(label)}</dt><dd>{prose(value)}</dd>" for label, value in story.configuration(row))
+    none = "" if row["configuration"] else '<p class="sub">No setting was recorded: the provider\'s own applied.</p>'
+    return f'<details><summary>What it ran with</summary><dl class="kv">{pairs}</dl>{none}</details>'
 
 
 def _folded(title: str, said: Iterable[texts.Message]) -> str:
