@@ -78,6 +78,9 @@ _ACCESS: Final = {
     "VERIFY": "verified",
     "SHARE": "shared the view",
     "UNSHARE": "stopped sharing the view",
+    "SIGN_IN": "signed in to",
+    "SIGN_OUT": "signed out of",
+    "OPEN": "was refused",
 }
 
 

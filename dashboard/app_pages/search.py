@@ -21,6 +21,7 @@ from asking import Asked
 from components import chart, filter_bar, first_run, frame, story_view, views_menu
 from formats import NANO, count, esc
 from links import Within
+from roles import Action
 from words import KNOWN_KINDS, Row, decision_word
 
 from otel_audit.errors import ConfigError, MalformedInput
@@ -72,8 +73,7 @@ def _nothing_found() -> None:
     with st.container(border=True):
         st.html(
             '<h2 class="h">Nothing matches this search</h2><p class="sub" style="margin:0;max-width:70ch">Try a longer '
-            "period, fewer filters, or check the number for a missing digit. Nothing is hidden from you: were an "
-            "event missing from the ledger, Integrity would say so.</p>"
+            f"period, fewer filters, or check the number for a missing digit. {frame.nothing_hidden()}</p>"
         )
         with st.container(horizontal=True):
             st.button("Clear filters", on_click=filter_bar.clear, key="clear_filters", icon=":material/filter_alt_off:")
@@ -216,8 +216,9 @@ def _behind(asked: str) -> None:
     extent = (totals.first_unix_nano, totals.last_unix_nano)
     period = presenters.period_words((where.since, where.until), extent, deps.now_unix_nano(), zone)
     with st.container(horizontal=True, vertical_alignment="center"):
-        with st.popover("Export", icon=":material/download:", type="primary"):
-            _export(where, totals.events, said, period)
+        if deps.may(Action.EXPORT_EVENTS):
+            with st.popover("Export", icon=":material/download:", type="primary"):
+                _export(where, totals.events, said, period)
         st.html('<a href="/" target="_self">Search all of the record</a>')
     _summary(where, totals, said, period)
     if totals.events:
@@ -253,8 +254,9 @@ def _page() -> None:
             "Clear", on_click=filter_bar.clear, disabled=is_clear, type="tertiary", icon=":material/close:", key="clear"
         )
         views_menu.menu(filter_bar.kept(), "; ".join(active))
-        with st.popover("Export", icon=":material/download:", type="primary"):
-            _export(where, totals.events, matching, period)
+        if deps.may(Action.EXPORT_EVENTS):
+            with st.popover("Export", icon=":material/download:", type="primary"):
+                _export(where, totals.events, matching, period)
     _summary(where, totals, matching, period)
     if totals.first_unix_nano is None or totals.last_unix_nano is None:
         _nothing_found()

@@ -12,7 +12,8 @@ import streamlit as st
 import trust
 from components import frame, integrity_view, story_view
 from components.stepper import stepper
-from formats import esc, moment, zone_label
+from formats import count, esc, moment, zone_label
+from roles import Action
 from words import Row, headline, kind_of
 
 from otel_audit.model import Filter
@@ -56,8 +57,9 @@ def _change(rows: Sequence[Row]) -> None:
 def _take_along(task_id: str, rows: Sequence[Row]) -> None:
     frame.section("Take it with you")
     with st.container(horizontal=True, gap="small"):
-        with st.popover("Export", icon=":material/download:", type="primary"):
-            _export(task_id)
+        if deps.may(Action.EXPORT_EVENTS):
+            with st.popover("Export", icon=":material/download:", type="primary"):
+                _export(task_id)
         _links(links.task_url(task_id), rows)
 
 
@@ -67,6 +69,8 @@ def _links(url: str, rows: Sequence[Row]) -> None:
         here = urlsplit(st.context.url or "")
         st.code(f"{here.scheme}://{here.netloc}{url}", language=None)
     traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
+    if not deps.person().may_open("trace"):
+        return
     if len(traces) == 1:
         st.link_button("Open trace", links.trace_url(traces[0]), icon=":material/account_tree:")
     elif traces:
@@ -88,19 +92,25 @@ def _export(task_id: str) -> None:
     reader = deps.reader()
     where = Filter(task_id=task_id, sizes=tuple((each.origin, each.size) for each in reader.ledgers()))
     events = reader.count(where).events
-    st.html(f'<h2 class="h">Export this task</h2><p class="sub">Everything recorded of it: {events:,} events.</p>')
+    st.html(f'<h2 class="h">Export this task</h2><p class="sub">{esc(_what_there_is(events))}</p>')
     why = (st.text_input("Why are you exporting?", key="task_why", placeholder="Complaint 4821") or "").strip()
     for name, (label, use) in links.FORMATS.items():
         url = links.export_url(name, where, rows=events, why=why)
         st.link_button(f"{label}, {use}", url, disabled=not why, width="stretch", key=f"task_{name}")
-    st.link_button(
-        "Evidence bundle, with proofs to hand over",
-        links.bundle_url(where, why=why),
-        disabled=not why,
-        width="stretch",
-        key="task_bundle",
-    )
+    if deps.may(Action.BUNDLE):
+        st.link_button(
+            "Evidence bundle, with proofs to hand over",
+            links.bundle_url(where, why=why),
+            disabled=not why,
+            width="stretch",
+            key="task_bundle",
+        )
     st.caption("The reason is recorded in the ledger with the export.")
+
+
+def _what_there_is(events: int) -> str:
+    what = "Everything recorded of it" if deps.person().sees_whole else "What you may see of it"
+    return f"{what}: {count(events, 'event')}."
 
 
 def _one_event(row: Row) -> None:

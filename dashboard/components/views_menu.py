@@ -26,6 +26,8 @@ def menu(pairs: asking.Pairs, said: str) -> None:
     with drawer:
         try:
             views = kept.seen_by(deps.viewer())
+            if not deps.person().sees_whole:  # what others ask for may tell of what is outside of their part
+                views = [each for each in views if each.owner == deps.viewer()]
         except ConfigError as exc:
             st.html(f'<p class="sub">{esc(exc)}</p>')
             return
@@ -60,7 +62,8 @@ def _listed(kept: ViewFile, views: Sequence[SavedView], pairs: asking.Pairs) -> 
 def _form(kept: ViewFile, pairs: asking.Pairs, said: str) -> None:
     with st.form("save_view", clear_on_submit=False, border=False):
         st.text_input("Save this view as", key="view_name", max_chars=MAX_NAME, placeholder="Rejected this week")
-        st.checkbox("Share it with everybody who may open this dashboard", key="view_shared")
+        if deps.person().sees_whole:
+            st.checkbox("Share it with everybody who may open this dashboard", key="view_shared")
         st.form_submit_button("Save", on_click=_save, args=(kept, pairs, said), icon=":material/bookmark_add:")
     if outcome := st.session_state.pop(_SAID, ""):
         st.html(f'<p class="sub" role="status">{esc(outcome)}</p>')

@@ -23,7 +23,7 @@ def reader(database: Database) -> Reader:
     return Reader(database)
 
 
-ACCESSED = {"action", "target_id", "target_type"}  # of an access, taken out of its attributes for tables
+ACCESSED = {"action", "outcome", "target_id", "target_type"}  # of an access, taken out of its attributes for tables
 
 
 def _seqs(rows: list[dict[str, object]]) -> list[object]:
