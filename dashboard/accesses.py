@@ -20,7 +20,10 @@ ACTIONS: Final[Mapping[str, str]] = {
     "Signed out": "SIGN_OUT",
     "Was refused": "OPEN",  # a page or a download that their role does not have
 }
-_WORDS: Final = {action: label for label, action in ACTIONS.items()}
+_WORDS: Final = {action: label for label, action in ACTIONS.items()} | {
+    "SHARE": "Shared a view",
+    "UNSHARE": "Stopped sharing a view",
+}
 
 
 def did(row: Row) -> str:

@@ -36,6 +36,7 @@ from otel_audit.model import Filter, Finding, Sight
 from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Made, Making, write_bundle
 from otel_audit.reports.evidence_sources import evidence_to_hand_over
+from otel_audit.reports.saved_views import ViewFile
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
 from otel_audit.store.analytics import Analytics
 from otel_audit.store.anchor_states import AnchorState, read_states
@@ -136,6 +137,14 @@ def anchors_file() -> Path | None:
     """The file of ``[[anchors]]`` that a bundle takes from, OTEL_AUDIT_ANCHORS_FROM, as `otel-audit bundle` does."""
     given = os.environ.get("OTEL_AUDIT_ANCHORS_FROM", "").strip()
     return Path(given) if given else None
+
+
+def view_file() -> ViewFile | None:
+    """The saved views: OTEL_AUDIT_VIEWS, else in the data folder; None where there is neither."""
+    given = os.environ.get("OTEL_AUDIT_VIEWS", "").strip()
+    if given:
+        return ViewFile(Path(given))
+    return ViewFile(_folder().views_file) if _settings.data else None
 
 
 def trace_link_templates() -> str:

@@ -40,6 +40,7 @@ _ALL: Final = frozenset(Role)
 PAGES: Final[Mapping[str, frozenset[Role]]] = {
     "": _ALL,
     "task": _ALL,
+    "compare": _ALL,
     "trace": frozenset({_C, _E}),
     "reviewers": frozenset({_C, _P, _A}),
     "usage": frozenset({_C, _E, _P}),
