@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from importlib.resources import files
@@ -218,7 +218,7 @@ class _Writer:
 
     def _facts(self, entries: _Set, related: _Set) -> Facts:
         asked = [
-            (field.name, value if isinstance(value, str | int) else "; ".join(map(str, value)))
+            (field.name, _stated(field.name, value))
             for field in fields(Filter)
             if field.name != "sizes" and (value := getattr(self._collector.where, field.name)) not in ("", None, ())
         ]
@@ -227,7 +227,7 @@ class _Writer:
             made_by=self._making.made_by,
             purpose=self._making.purpose,
             made_with=f"otel-audit {self._making.version}",
-            asked=tuple((name, iso_nano(value) if isinstance(value, int) else value) for name, value in asked),
+            asked=tuple(asked),
             first_at=iso_nano(entries.first_time or 0),
             last_at=iso_nano(entries.last_time or 0),
             entries=entries.rows,
@@ -290,6 +290,13 @@ def _blocks(rows: Iterator[EvidenceRow]) -> Iterator[list[EvidenceRow]]:
             block = []
     if block:
         yield block
+
+
+def _stated(name: str, value: Any) -> str:
+    """A field of the filter in words."""
+    if name in {"since", "until"}:
+        return iso_nano(value)
+    return "; ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
 
 
 def _place_of(source: str) -> str:
