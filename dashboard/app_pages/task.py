@@ -121,7 +121,10 @@ def _page() -> None:
     marked = _marked()
     rows = story.main_steps(everything)
     frame.title(task_id, beside=story.task_title(everything))
-    st.html(story_view.verdict(story.verdict(rows or everything)))
+    said = story.verdict(rows or everything)
+    if not deps.person().sees_whole:  # what is outside may have resolved it
+        said = [("Of the part that you see: ", False), *said]
+    st.html(story_view.verdict(said))
     findings = _findings(everything)
     left, right = st.columns([1.25, 1], gap="large")
     with left:

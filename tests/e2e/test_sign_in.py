@@ -233,6 +233,7 @@ def test_two_viewers_at_once_never_see_each_others_rows(viewer, up):
     for one in both:
         go(one.page, f"{up.url}/task?id={up.task}")
         times = one.page.locator("ol.tl time").count()
+        expect(one.page.locator(".lead").first).to_contain_text("Of the part that you see:")
         assert 0 < times == len([row for row in alone[one.name].task(up.task) if row["event_type"] != "span"])
         assert foreign[one.name] not in one.page.get_by_test_id("stMain").inner_text()
         rows = one.page.request.get(f"{up.url}/export/events.jsonl?why=x").text().splitlines()
