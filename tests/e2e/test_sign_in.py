@@ -327,6 +327,22 @@ def test_a_token_that_ends_while_a_page_is_open(viewer, up, ends):
     expect(eve.page.locator("#summary")).to_contain_text("matching “refund”")
 
 
+def test_a_connection_that_is_lost_with_the_session_leads_to_the_sign_in_page(viewer, up):
+    """After sleep or a restart a page of an ended session does not wait for ever: it leads to the way in, and back."""
+    eve, opened = viewer("Eve lost"), []
+
+    def passed_on(socket):
+        socket.connect_to_server()
+        opened.append(socket)
+
+    eve.page.route_web_socket("**/_stcore/stream", passed_on)
+    go(eve.page, f"{up.url}/?q=refund")
+    up.file.revoke(eve.token.id, time.time_ns())
+    opened[-1].close()
+    expect(eve.page).to_have_url(f"{up.url}/sign-in?next=%2F%3Fq%3Drefund", timeout=20_000)
+    expect(eve.page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_sign_in_page_is_for_everybody(browser, up, scheme):
     """axe finds nothing on the sign-in page, also with a problem told, and it fits a phone."""
