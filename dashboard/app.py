@@ -32,7 +32,7 @@ class Entry:
     title: str
     icon: str
     path: str
-    key: str  # with "g" before it, this letter leads there
+    key: str  # with "g" before it, this letter leads there; empty for a page that needs a link and is in no menu
 
 
 PAGES: Final = {
@@ -40,6 +40,7 @@ PAGES: Final = {
         Entry("search.py", "Search", "search", "", "s"),
         Entry("task.py", "Task record", "timeline", "task", "t"),
         Entry("trace.py", "Traces", "account_tree", "trace", "r"),
+        Entry("compare.py", "Compare two events", "compare_arrows", "compare", ""),
     ),
     "People and AI": (
         Entry("reviewers.py", "Reviewer activity", "groups", "reviewers", "p"),
@@ -47,6 +48,8 @@ PAGES: Final = {
     ),
     "Assurance": (
         Entry("integrity.py", "Integrity", "verified_user", "integrity", "i"),
+        Entry("reports.py", "Reports", "description", "reports", "e"),
+        Entry("log_review.py", "Log review", "fact_check", "log-review", "l"),
         Entry("access.py", "Who looked", "visibility", "access", "w"),
     ),
 }
@@ -66,7 +69,7 @@ def _page(entry: Entry, person: Person) -> st.Page:
         icon=f":material/{entry.icon}:",
         url_path=entry.path or None,
         default=not entry.path,
-        visibility="visible" if allowed else "hidden",
+        visibility="visible" if allowed and entry.key else "hidden",
     )
 
 
@@ -122,8 +125,10 @@ def _draw() -> None:
         (entry.key, entry.title, f"/{entry.path}")
         for entries in PAGES.values()
         for entry in entries
-        if person.may_open(entry.path)
+        if entry.key and person.may_open(entry.path)
     )
+    # A page can tell whether it was on the screen all the time, or is opened again.
+    st.session_state["_before"], st.session_state["_shown"] = st.session_state.get("_shown"), page.url_path
     try:
         page.run()
     except NotSignedIn:

@@ -36,6 +36,7 @@ from otel_audit.model import Filter, Finding, Sight
 from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Made, Making, write_bundle
 from otel_audit.reports.evidence_sources import evidence_to_hand_over
+from otel_audit.reports.saved_views import ViewFile
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
 from otel_audit.store.analytics import Analytics
 from otel_audit.store.anchor_states import AnchorState, read_states
@@ -138,6 +139,14 @@ def anchors_file() -> Path | None:
     return Path(given) if given else None
 
 
+def view_file() -> ViewFile | None:
+    """The saved views: OTEL_AUDIT_VIEWS, else in the data folder; None where there is neither."""
+    given = os.environ.get("OTEL_AUDIT_VIEWS", "").strip()
+    if given:
+        return ViewFile(Path(given))
+    return ViewFile(_folder().views_file) if _settings.data else None
+
+
 def trace_link_templates() -> str:
     """The operator's links to trace viewers, OTEL_AUDIT_TRACE_LINK; empty when there are none."""
     return os.environ.get("OTEL_AUDIT_TRACE_LINK", "").strip()
@@ -215,6 +224,23 @@ def verify_command() -> str:
         command = ["otel-audit", "verify", "--data", str(_settings.data)]
         return shlex.join([*command, "--anchor-dir", str(_settings.anchor_dir)] if _settings.anchor_dir else command)
     return "otel-audit verify --url http://USER:PASSWORD@HOST:PORT/audit"
+
+
+def up_command() -> str:
+    """The command that starts the receiver of this store."""
+    return shlex.join(
+        ["otel-audit", "up", "--data", str(_settings.data)] if _settings.data else ["otel-audit", "serve"]
+    )
+
+
+def data_folder() -> DataFolder | None:
+    """The data folder, None for a dashboard over a server."""
+    return _folder() if _settings.data else None
+
+
+def anchor_folder() -> Path | None:
+    """The anchor folder that was named; None for the data folder's own."""
+    return _settings.anchor_dir
 
 
 def now_unix_nano() -> int:

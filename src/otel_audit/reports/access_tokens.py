@@ -5,11 +5,9 @@ The file is written whole or not at all, readable by its owner alone, and one wr
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
@@ -22,7 +20,7 @@ from typing import Any, Final
 from otel_audit.errors import ConfigError
 from otel_audit.model import Filter
 from otel_audit.store.filters import NO_SCOPE
-from otel_audit.store.folder import private_text, write_whole
+from otel_audit.store.folder import only_writer, private_text, write_whole
 
 _PREFIX: Final = "oat_"  # a scanner of repositories and logs can find one that was lost
 _SECRET_BYTES: Final = 32
@@ -128,13 +126,8 @@ class TokenFile:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.path.parent / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with only_writer(self.path.parent):
                 yield
-            finally:
-                os.close(descriptor)
         except OSError as exc:
             raise ConfigError(f"{self.path}: the access tokens can not be written: {exc.strerror}") from exc
 
