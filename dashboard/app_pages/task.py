@@ -29,7 +29,7 @@ def _ask(wanted: str) -> None:
             f'<div class="banner careful" role="status"><span class="ic" aria-hidden="true">search_off</span><div>'
             f"<b>No task has the number {esc(wanted)}.</b> Check it for a missing digit, or "
             f'<a href="{esc(links.search_url(q=wanted, period="All"))}" target="_self">search the record for it</a>.'
-            "</div></div>"
+            f"{frame.or_outside()}</div></div>"
         )
     with st.form("find_task", border=False):
         row = st.container(horizontal=True, vertical_alignment="bottom")

@@ -35,7 +35,7 @@ TASKS = 12
 # The night in which Berlin's clocks go back: 02:30 comes twice.
 NIGHT, TWICE = "TSK-NIGHT", (datetime(2025, 10, 26, 0, 30, tzinfo=UTC), datetime(2025, 10, 26, 1, 30, tzinfo=UTC))
 EXPORTS = ("/export/events.csv?why=x", "/export/events.csv.zip?why=x", "/export/figures/usage.csv?why=x",
-           "/export/evidence.zip?why=x")  # fmt: skip
+           "/export/evidence.zip?why=x", "/export/report/soc2.zip?why=x")  # fmt: skip
 SCOPES = {"Writer": Filter(service=("draft-writer",)), "Desk": Filter(service=("review-desk",))}
 LOOKS = Filter(event_type=("access",))
 
@@ -191,7 +191,8 @@ def test_a_direct_url_to_another_roles_page_says_so(viewer, up, name, role, scop
     """The navigation has only what the role may open; another page's URL says why not, shows nothing, is recorded."""
     one, person = viewer(name, role, scope), Person(name, role, scope)
     pages = {"": "Search", "task": "Task record", "trace": "Traces", "reviewers": "Reviewer activity",
-             "usage": "AI usage", "integrity": "Integrity", "access": "Who looked"}  # fmt: skip
+             "usage": "AI usage", "integrity": "Integrity", "access": "Who looked", "reports": "Reports",
+             "log-review": "Log review"}  # fmt: skip
     links = set(one.page.get_by_test_id("stSidebarNavLink").all_inner_texts())
     assert {title for path, title in pages.items() if person.may_open(path)} == {
         title for title in pages.values() if any(title in each for each in links)
@@ -204,9 +205,9 @@ def test_a_direct_url_to_another_roles_page_says_so(viewer, up, name, role, scop
     routes = {path: one.page.request.get(up.url + path).status for path in EXPORTS}
     figures = 200 if role == Role.PRODUCT else 403
     assert routes == {EXPORTS[0]: 403 if role == Role.PRODUCT else 200, EXPORTS[1]: routes[EXPORTS[0]],
-                      EXPORTS[2]: figures, EXPORTS[3]: 403}  # fmt: skip
+                      EXPORTS[2]: figures, EXPORTS[3]: 403, EXPORTS[4]: 403}  # fmt: skip
     where = Filter(event_type=("access",), actor_id=(name,), action=("OPEN",))
-    wait_for(lambda: up.reader.count(where).events >= len(refused_pages) + 2, "the attempts are in the ledger")
+    wait_for(lambda: up.reader.count(where).events >= len(refused_pages) + 3, "the attempts are in the ledger")
 
 
 def test_two_viewers_at_once_never_see_each_others_rows(viewer, up):
