@@ -39,6 +39,11 @@ def nothing_hidden() -> str:
     return "You see a part of the record: what is outside of it is not shown here."
 
 
+def or_outside() -> str:
+    """What else it can mean that something was not found, for whoever sees a part of the record; as a sentence."""
+    return "" if deps.person().sees_whole else " Or it is outside of the part of the record that you see."
+
+
 def unreachable(reason: str) -> None:
     """The state of a page when the store does not answer."""
     title("The store is not reachable")
