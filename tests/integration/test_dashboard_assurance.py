@@ -179,11 +179,11 @@ def test_the_clock_of_a_review_stops_after_an_hour_away(monkeypatch):
 
 
 def test_a_sign_off_is_in_the_ledger_once_and_it_still_verifies(data_folder, monkeypatch):
-    """The page signs through the receiver: who, how long, what was seen; a second click adds nothing; verify says ok."""
+    """The page signs through the receiver: who, how long, what was seen; a second click adds nothing; it verifies."""
     st.cache_data.clear()
     signoff._opened.clear()
     weeks_ago = Week.of(time.time_ns() - 14 * DAY * NANO)
-    earlier_weeks(data_folder, [weeks_ago.since], "u_1", "u_2")
+    earlier_weeks(data_folder, {weeks_ago.since: ("u_1", "u_2")})
     data = data_folder.path
     monkeypatch.setattr(deps, "viewer", lambda: "u_9")
     with running(data, "--no-dashboard"):
