@@ -76,6 +76,11 @@ _ACCESS: Final = {
     "SEARCH": "searched",
     "EXPORT": "exported",
     "VERIFY": "verified",
+    "SHARE": "shared the view",
+    "UNSHARE": "stopped sharing the view",
+    "SIGN_IN": "signed in to",
+    "SIGN_OUT": "signed out of",
+    "OPEN": "was refused",
 }
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 import weeks
 from components import first_run, frame, week_view
 from formats import count, esc, zone_label
+from roles import Action
 from signoff import Opened, Review
 
 from otel_audit.errors import ConfigError, StoreUnavailable
@@ -130,6 +131,9 @@ def _signature(found: Review, opened: Opened, began: int) -> None:
     if signoff.settled(week):
         signoff.arrived(week)
         st.html('<p class="sub">You signed this week. Nothing arrived in it since.</p>')
+        return
+    if not deps.person().may(Action.SIGN_LOG_REVIEW):
+        _say("person_off", "Your role reads log reviews, and does not sign them.")
         return
     if deps.now_unix_nano() < week.until:
         _say("schedule", f"This week is not over. It can be signed from {weeks.begins(week.until)} on, in UTC.")
