@@ -8,6 +8,7 @@ import signoff
 import streamlit as st
 
 from otel_audit.errors import StoreUnavailable
+from otel_audit.instrumentation import Recorder
 from otel_audit.model import Filter
 from otel_audit.reports.log_review import Week
 from otel_audit.store.reader import Reader
@@ -158,6 +159,26 @@ def test_what_arrives_while_somebody_looks_is_told_and_not_mixed_in(week, store,
     app.button(key="refresh").click().run()
     assert "<b>5</b> events" in text_of(app)
     assert "arrived since" not in text_of(app)
+
+
+def test_a_signature_that_waits_is_not_given_twice(week, store, monkeypatch):
+    """What the receiver did not acknowledge is said to be on its way, and no second one is sent after it."""
+    answering(monkeypatch)
+    sent = []
+    monkeypatch.setattr(Recorder, "configure", lambda *_args, **_named: None)
+    monkeypatch.setattr(Recorder, "emit", lambda _self, *said, **_named: sent.append(said))
+    monkeypatch.setattr(Recorder, "flush", lambda _self, _seconds: False)
+    monkeypatch.setattr(signoff, "_unacknowledged", set())
+    app = opened("log_review", week=WEEK.name)
+    app.text_area(key="conclusion").set_value("fine")
+    app.button(key="sign_now").click().run()
+    assert "has not acknowledged the sign-off" in app.error[0].value
+    app.run()
+    assert "Your signature was sent, and the receiver has not acknowledged it yet." in text_of(app)
+    assert not app.text_area
+    with pytest.raises(StoreUnavailable, match="was sent"):
+        signoff.sign(app.session_state["_week"], "fine")
+    assert len(sent) == 1
 
 
 def test_the_clock_of_a_review_stops_after_an_hour_away(monkeypatch):
