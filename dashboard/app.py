@@ -17,7 +17,7 @@ from roles import ROLE_WORDS, Action, Person
 from sessions import NotSignedIn
 from sign_in import where_to
 
-from otel_audit.errors import AuditError, ConfigError
+from otel_audit.errors import AuditError, ConfigError, MalformedInput
 from otel_audit.model import Filter
 from otel_audit.reports.access_tokens import scope_values
 
@@ -126,9 +126,12 @@ def _draw() -> None:
         if entry.key and person.may_open(entry.path)
     )
     try:
-        page.run()
+        with frame.reading():
+            page.run()
     except NotSignedIn:
         raise
+    except (ConfigError, MalformedInput) as exc:
+        frame.refused(str(exc))
     except AuditError as exc:
         deps.reset()
         frame.unreachable(str(exc))
