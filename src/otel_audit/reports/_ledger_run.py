@@ -26,6 +26,7 @@ from otel_audit.ledger.verify import Evidence, LedgerVerifier
 from otel_audit.model import EventType
 from otel_audit.reports._content_check import check_contents, pass_contents
 from otel_audit.reports._expired import read_expiries
+from otel_audit.reports._row_hashes import RowHashes
 from otel_audit.reports.verifier_state import Verified
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
 
@@ -64,6 +65,7 @@ class Asked:
     ``without_texts``: that a copy of the data folder has no readable texts beside it is no reason to doubt it.
     ``is_fast``: the engine computes the leaf hashes. ``remembered`` is what an earlier run established; with
     ``is_incremental`` only what came after it is read. ``times`` says how far times may be apart.
+    ``jobs``: in how many processes hashes are computed.
     """
 
     trust: Trust
@@ -75,6 +77,7 @@ class Asked:
     remembered: Verified | None = None
     is_incremental: bool = False
     without_texts: bool = False
+    jobs: int = 1
 
 
 class LedgerRun:
@@ -198,8 +201,7 @@ class LedgerRun:
         # Of a whole ledger also what reaches beyond the rows is compared: that is how a cut tail shows.
         seals = self._seals(start, _MAX_SIZE if is_whole else end, [*self._retention_seals, *remembered])
         last = min(end, self._extent.size)
-        is_fast = self._asked.is_fast
-        blocks = reader.digests(origin, start, last) if is_fast else reader.rows(origin, start, last)
+        blocks = RowHashes(reader, self._asked.jobs, is_fast=self._asked.is_fast).blocks(origin, start, last)
         evidence = Evidence(
             seals=seals,
             tiles=tiles,
@@ -208,7 +210,7 @@ class LedgerRun:
             declared_size=max(self._extent.checkpoint_size, self._extent.tile_size, self._anchored_size),
             tiled_size=min(self._extent.checkpoint_size, end),
             elsewhere=elsewhere,
-            load_rows=(lambda first, end: reader.loaded_rows(origin, first, min(end, last))) if is_fast else None,
+            load_rows=lambda first, end: reader.loaded_rows(origin, first, min(end, last)),
             expired=ExpiredEntries(self._expiries, self._findings),
             end=last,
         )
