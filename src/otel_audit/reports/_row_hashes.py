@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import deque
@@ -24,6 +25,11 @@ _ROWS_AT_ONCE: Final = 256 * TILE_WIDTH  # of one query: its hashes take 2 MB, a
 
 _Tiles = list[HashedTile | RowBlock] | None
 _Hashed = tuple[range, _Tiles]
+
+
+def usable_cores() -> int:
+    """How many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class RowHashes:
@@ -56,7 +62,7 @@ class RowHashes:
                         yield from tiles
 
     def _parts(self, origin: str, start: int, end: int) -> Generator[range, None, None]:
-        """Cut [start, end), leaving out parts without any row: somebody may have given a row the largest seq there is."""
+        """Cut [start, end) into parts that have rows: somebody may have given a row the largest seq there is."""
         with closing(self._reader.parts(origin, start, end, _ROWS_AT_ONCE)) as numbers:
             for number in numbers:
                 first = number * _ROWS_AT_ONCE
