@@ -1,8 +1,10 @@
-// Keys that work on every page, and the sheet that lists them. They are left alone while somebody types.
+// What every page has: keys, the sheet that lists them, and the way in when a lost connection is not given back.
+// Keys are left alone while somebody types.
 let listening = false;
 let current = null;  // the sheet and the pages of the newest run: one listener serves all
-let leader = 0;  // when "g" was pressed
+let leader = -Infinity;  // when "g" was pressed
 const LEADER_MS = 1500;
+const STEPS = ["j", "k", "J", "K", "u"];
 
 export default function ({ data, parentElement }) {
   const sheet = parentElement.querySelector("dialog");
@@ -11,7 +13,31 @@ export default function ({ data, parentElement }) {
   if (!listening) {
     listening = true;
     document.addEventListener("keydown", pressed);
+    watchConnection();
   }
+}
+
+// A connection breaks with sleep or a restart. Who is not signed in any more gets no new one, and would wait for ever.
+const ASK_MS = 2000;
+let asking = false;
+
+function watchConnection() {
+  const app = document.querySelector('[data-testid="stApp"]');
+  const isLost = () => app.isConnected && app.dataset.testConnectionState !== "CONNECTED";
+  const ask = async () => {
+    if (asking) return;
+    asking = true;
+    while (isLost()) {
+      const answer = await fetch("/_stcore/health", { cache: "no-store" }).catch(() => null);
+      if (answer?.status === 401) {
+        location.assign("/sign-in?" + new URLSearchParams({ next: location.pathname + location.search }));
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+    }
+    asking = false;
+  };
+  new MutationObserver(ask).observe(app, { attributes: true, attributeFilter: ["data-test-connection-state"] });
 }
 
 function make(tag, text) {
@@ -46,7 +72,7 @@ function isTyping(event) {
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event) || !current?.sheet.isConnected) return;
   const afterLeader = event.timeStamp - leader < LEADER_MS;
-  leader = 0;
+  leader = -Infinity;
   if (event.key === "?") {
     if (current.sheet.open) current.sheet.close(); else current.sheet.showModal();
   } else if (current.sheet.open) {
@@ -60,7 +86,10 @@ function pressed(event) {
   } else if (afterLeader && event.key in current.pages) {
     go(current.pages[event.key]);
   } else {
-    return;
+    // A step along a list is a link of the page, which says its key.
+    const step = STEPS.includes(event.key) && document.querySelector(`a[href][data-step="${event.key}"]`);
+    if (!step) return;
+    step.click();
   }
   event.preventDefault();
 }

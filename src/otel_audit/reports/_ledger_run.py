@@ -236,7 +236,8 @@ class LedgerRun:
             else:
                 sealed = self._reader.sealed_seqs(self._origin, first, last)
                 count = pass_contents(commitments, sealed, self._findings, erasures)
-        erasures.check_named(first, last, self._findings)
+        expired = ExpiredEntries(self._expiries, Findings(self._origin))
+        erasures.check_named(first, last, self._findings, expired.within(first, last))
         if erasures.valid:
             sealed = self._reader.sealed_seqs(self._origin, first, last)
             with closing(sealed):

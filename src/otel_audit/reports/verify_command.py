@@ -60,6 +60,13 @@ _MOST_JOBS: Final = 12  # a running receiver answers 16 queries at once, and a v
     help='File with the verifier keys to trust: {"verifier_keys": [...]} or one key a line.',
 )
 @click.option(
+    "--checkpoint",
+    "kept",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="File with a signed checkpoint that you kept: the ledger must continue it. Repeatable.",
+)
+@click.option(
     "--time-tolerance",
     type=click.FloatRange(0),
     default=3600.0,
@@ -110,6 +117,7 @@ def verify(
     anchors_from: Path | None,
     no_anchors: bool,
     trust_file: Path | None,
+    kept: tuple[Path, ...],
     time_tolerance: float,
     max_delay: float | None,
     max_age: float | None,
@@ -132,6 +140,8 @@ def verify(
     Exit code 0: nothing was. 1: something was, or nothing could be proved. 2: it could not be checked.
     """
     if bundle is not None:
+        if kept:
+            raise ConfigError("--checkpoint is compared with a store: give it as --data or --url, in place of a bundle")
         found = verify_bundle(bundle, trust_file)
         click.echo(json.dumps(found.to_json(), indent=2) if as_json else format_bundle_report(found), nl=as_json)
         raise click.exceptions.Exit(_EXIT_CODES[found.status])
@@ -142,7 +152,7 @@ def verify(
 
     def check(*, is_first: bool = True) -> Report:
         remembered, wrong = state.load() if state else ({}, [])
-        trust, anchors = read_evidence(anchor_dirs, anchors_from, folder, trust_file, is_left_out=no_anchors)
+        trust, anchors = read_evidence(anchor_dirs, anchors_from, folder, trust_file, is_left_out=no_anchors, kept=kept)
         hidden = as_json or watch or not sys.stderr.isatty()
         with open_for_reading(data, url, needs_texts=False) as database, _progress(hidden=hidden) as progress:
             report = verify_database(
