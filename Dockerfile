@@ -12,9 +12,10 @@ COPY dashboard ./dashboard
 RUN /opt/otel-audit/bin/python -m pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.11-slim-bookworm
-# Whoever takes over the process owns neither the program nor anything outside its own two folders.
+# Whoever takes over the process owns neither the program nor anything outside its own three folders.
 RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin otel-audit \
     && install --directory --owner otel-audit --group otel-audit --mode 0700 /data \
+    && install --directory --owner otel-audit --group otel-audit --mode 0700 /access \
     && install --directory --owner otel-audit --group otel-audit --mode 0755 /anchors
 COPY --from=build /opt/otel-audit /opt/otel-audit
 ENV PATH=/opt/otel-audit/bin:$PATH PYTHONUNBUFFERED=1

@@ -4,10 +4,10 @@
 
 Runs the real pages over a data folder (bench/load_million.py makes one; without --data a small one is made and
 removed), over its whole history, with Streamlit's caches emptied before each run. Prints medians of all runs after a
-first one that warms the engine. Rows and bytes are what the engine says it read for the same statement in format
-JSON. ``--browser`` adds the time in chromium from the request until the page says that it is ready, on a dashboard of
-its own; ``--figures`` adds the export of every figure of the two pages that have one. Ends with 1 when the median of
-a page is above the limit.
+first one that warms the engine; CPU is of page and engine together, on all cores. Rows and bytes are what the engine
+says it read for the same statement in format JSON. ``--browser`` adds the time in chromium from the request until the
+page says that it is ready, on a dashboard of its own; ``--figures`` adds the export of every figure of the two pages
+that have one. Ends with 1 when the median of a page is above the limit.
 """
 
 from __future__ import annotations
@@ -94,8 +94,16 @@ class _TimedClient:
         return result
 
 
-def shown(timed: Timed, page: str, query: Mapping[str, str]) -> float:
-    """Run a page to its end; the seconds that it took."""
+@contextlib.contextmanager
+def stopwatch(into: list[tuple[float, float]]) -> Iterator[None]:
+    """Add the seconds of the block, and the CPU seconds of the process meanwhile."""
+    before, cpu = time.perf_counter(), time.process_time()
+    yield
+    into.append((time.perf_counter() - before, time.process_time() - cpu))
+
+
+def shown(timed: Timed, page: str, query: Mapping[str, str], into: list[tuple[float, float]]) -> None:
+    """Run a page to its end."""
     app = AppTest.from_file(APP, default_timeout=300)
     app.session_state["period"] = "All"
     if page != "search":
@@ -104,34 +112,37 @@ def shown(timed: Timed, page: str, query: Mapping[str, str]) -> float:
     app.query_params.update(query)
     st.cache_data.clear()
     timed.asked.clear()
-    before = time.perf_counter()
-    app.run()
+    with stopwatch(into):
+        app.run()
     if app.exception:
         raise SystemExit(f"{page}: {app.exception[0].message}")
-    return time.perf_counter() - before
 
 
-def measure(timed: Timed, run: Callable[[], float], runs: int, name: str, *, detail: bool) -> float:
+def measure(
+    timed: Timed, run: Callable[[list[tuple[float, float]]], None], runs: int, name: str, *, detail: bool
+) -> float:
     """Print what ``run`` costs; the median of its seconds."""
-    run()
-    seconds, sql, asked = [], [], []
+    run([])
+    taken: list[tuple[float, float]] = []
+    sql, asked = [], []
     for _ in range(runs):
         timed.asked.clear()
-        seconds.append(run())
+        run(taken)
         sql.append(sum(each.seconds for each in timed.asked))
         asked = list(timed.asked)
+    seconds, cpu = (statistics.median(each) for each in zip(*taken, strict=True))
     read = [timed.read(each) for each in asked]
     rows, size = sum(each[0] for each in read), sum(each[1] for each in read)
     print(
         f"  {name:<22} {len(asked):>3} queries {statistics.median(sql) * 1e3:>7,.0f} ms SQL "
-        f"{statistics.median(seconds):>6.2f} s page {rows:>13,} rows {size / 1e6:>8,.1f} MB",
+        f"{seconds:>6.2f} s page {cpu:>6.2f} s CPU {rows:>13,} rows {size / 1e6:>8,.1f} MB",
         flush=True,
     )
     if detail:
         for each, (number, many) in sorted(zip(asked, read, strict=True), key=lambda pair: -pair[0].seconds):
             words = " ".join(each.text.split())[:100]
             print(f"      {each.seconds * 1e3:7.0f} ms {number:>12,} rows {many / 1e6:8.1f} MB  {words}")
-    return statistics.median(seconds)
+    return seconds
 
 
 def pages(reader: Reader) -> dict[str, dict[str, str]]:
@@ -217,10 +228,11 @@ def main() -> int:
             where = Filter(sizes=tuple((each.origin, each.size) for each in reader.ledgers()))
             for name, figures in gather.FIGURES.items() if options.figures else ():
 
-                def export(figures: Callable[[Filter, str], list[Any]] = figures) -> float:
-                    started = time.perf_counter()
-                    figures(where, "UTC")
-                    return time.perf_counter() - started
+                def export(
+                    into: list[tuple[float, float]], figures: Callable[[Filter, str], list[Any]] = figures
+                ) -> None:
+                    with stopwatch(into):
+                        figures(where, "UTC")
 
                 measure(timed, export, options.runs, f"figures of {name}", detail=options.detail)
         if options.browser:

@@ -9,15 +9,28 @@ from formats import moment, sentence_case
 from presenters import table_time
 from words import Row, accessed, who
 
-from otel_audit.semconv import AUDIT_FILTER, AUDIT_OUTCOME, AUDIT_PURPOSE, AUDIT_ROW_COUNT
+from otel_audit.semconv import AUDIT_FILTER, AUDIT_OUTCOME, AUDIT_PURPOSE, AUDIT_ROW_COUNT, AUDIT_TARGET_TYPE
 
-ACTIONS: Final[Mapping[str, str]] = {"Opened": "VIEW", "Searched": "SEARCH", "Exported": "EXPORT", "Verified": "VERIFY"}
-_WORDS: Final = {action: label for label, action in ACTIONS.items()}
+ACTIONS: Final[Mapping[str, str]] = {
+    "Opened": "VIEW",
+    "Searched": "SEARCH",
+    "Exported": "EXPORT",
+    "Verified": "VERIFY",
+    "Signed in": "SIGN_IN",
+    "Signed out": "SIGN_OUT",
+    "Was refused": "OPEN",  # a page or a download that their role does not have
+}
+_WORDS: Final = {action: label for label, action in ACTIONS.items()} | {
+    "SHARE": "Shared a view",
+    "UNSHARE": "Stopped sharing a view",
+}
 
 
 def did(row: Row) -> str:
     """What was done, in a word."""
     action, _ = accessed(row)
+    if action == "SIGN_IN" and (row.get("outcome") or row.get("attributes", {}).get(AUDIT_OUTCOME)) == "failure":
+        return "Failed to sign in"
     return action_word(action) or "Looked"
 
 
@@ -31,7 +44,8 @@ def to_what(row: Row) -> str:
     _, target = accessed(row)
     if row["task_id"]:
         return str(row["task_id"])
-    return target or "the record"
+    kind = row.get("target_type") or row.get("attributes", {}).get(AUDIT_TARGET_TYPE, "")
+    return f"log review of {target}" if kind == "log_review" else target or "the record"
 
 
 def table(rows: Sequence[Row], zone: str, this_year: int) -> list[dict[str, Any]]:

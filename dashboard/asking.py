@@ -182,7 +182,7 @@ def chips(pairs: Pairs) -> list[tuple[str, str, str]]:
     """(label, value, view without it) for each filter of a view, so that each can be cleared alone."""
     labels = {each.key: each.label for each in FIELDS} | {
         "q": "Words", "type": "Event", "other": "Event", "trace": "Trace", "conf_from": "Confidence from, %",
-        "conf_to": "Confidence to, %", "technical": "Technical spans and logs",
+        "conf_to": "Confidence to, %", "technical": "Technical spans and logs", "compare": "To compare with",
     }  # fmt: skip
     return [
         (labels[key], "" if key == "technical" else value, toggled(pairs, key, value))

@@ -25,12 +25,13 @@ _MADE: Final[Mapping[str, tuple[str, tuple[str, ...], int]]] = {
 USUAL: Final = tuple(_MADE)
 
 
-def _label(name: str) -> str:
+def label_of(name: str) -> str:
+    """A column's name as a label."""
     return name.replace("_", " ").capitalize()
 
 
 # Every other column of the vocabulary, by its label.
-_STORED: Final = {_label(name): name for name in COLUMNS if _label(name) not in _MADE}
+_STORED: Final = {label_of(name): name for name in COLUMNS if label_of(name) not in _MADE}
 LABELS: Final = (*USUAL, *_STORED)
 _LONGEST: Final = 500  # characters of a cell: the task's page has the whole text
 _TIMES: Final = frozenset(("event_time", "end_time", "recorded_at"))
@@ -75,12 +76,13 @@ def needs_entries(labels: Sequence[str], row: Row) -> bool:
 def cells(labels: Sequence[str], rows: Sequence[Row], zone: str, this_year: int) -> list[dict[str, Any]]:
     """One dict for each line of the table, by label."""
     return [
-        {label: made[_MADE[label][0]] if label in _MADE else _cell(_STORED[label], row) for label in labels}
+        {label: made[_MADE[label][0]] if label in _MADE else cell(_STORED[label], row) for label in labels}
         for made, row in zip(table(rows, zone, this_year), rows, strict=True)
     ]
 
 
-def _cell(name: str, row: Row) -> str:
+def cell(name: str, row: Row) -> str:
+    """A stored value as people read it; empty for none."""
     value = row[name] if name in row else row.get("content", {}).get(name)
     match value:
         case None:

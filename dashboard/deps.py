@@ -12,11 +12,18 @@ import shlex
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, Final
+
+import streamlit as st
+from roles import Action, Person
+from sessions import NotSignedIn, Sessions, session_id
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 import otel_audit
 from otel_audit.anchors import AnchorReading, join_readings
@@ -24,10 +31,11 @@ from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.witness import WitnessState, read_witnessed, witness_states
 from otel_audit.errors import ConfigError, StoreUnavailable
 from otel_audit.ledger.times import TimeRules
-from otel_audit.model import Filter, Finding
+from otel_audit.model import Filter, Finding, Sight
 from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Made, Making, write_bundle
 from otel_audit.reports.evidence_sources import evidence_to_hand_over, read_evidence
+from otel_audit.reports.saved_views import ViewFile
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
 from otel_audit.store.analytics import Analytics
 from otel_audit.store.anchor_states import AnchorState, read_states
@@ -47,7 +55,8 @@ _SAME_VIEW_SECONDS: Final = 600.0  # Streamlit runs a page again at each click: 
 class Settings:
     """Where the store is, and where access is recorded. Either ``data`` or ``url``.
 
-    ``wait_for_receiver``: the folder belongs to a receiver, which serves it; never open it here.
+    ``wait_for_receiver``: the folder belongs to a receiver, which serves it; never open it here. ``sessions`` knows who
+    is signed in; without it nobody has to, and whoever uses this computer sees everything.
     """
 
     data: Path | None = None
@@ -55,6 +64,7 @@ class Settings:
     otlp_endpoint: str | None = None
     anchor_dir: Path | None = None
     wait_for_receiver: bool = False
+    sessions: Sessions | None = None
 
 
 _settings = Settings()
@@ -63,6 +73,7 @@ _database: Database | None = None
 _opened_run: RunInfo | None = None  # the receiver that _database reads through
 _recording_to: str | None = None
 _recorded: dict[tuple[str, ...], float] = {}
+_looking: ContextVar[Person | None] = ContextVar("looking", default=None)  # who sent the request that is answered
 
 
 def configure(settings: Settings) -> None:
@@ -104,13 +115,13 @@ def database() -> Database:
 
 
 def reader() -> Reader:
-    """A reader over the store. Raises like ``database``."""
-    return Reader(database())
+    """A reader over what the viewer may see of the store. Raises like ``database``, and NotSignedIn."""
+    return Reader(database(), sight())
 
 
 def analytics() -> Analytics:
-    """Figures over the store. Raises like ``database``."""
-    return Analytics(database())
+    """Figures over the store. Raises like ``reader``, and ConfigError for whoever sees a part of the record only."""
+    return Analytics(database(), sight())
 
 
 def price_file() -> Path | None:
@@ -127,6 +138,14 @@ def anchors_file() -> Path | None:
     return Path(given) if given else None
 
 
+def view_file() -> ViewFile | None:
+    """The saved views: OTEL_AUDIT_VIEWS, else in the data folder; None where there is neither."""
+    given = os.environ.get("OTEL_AUDIT_VIEWS", "").strip()
+    if given:
+        return ViewFile(Path(given))
+    return ViewFile(_folder().views_file) if _settings.data else None
+
+
 def trace_link_templates() -> str:
     """The operator's links to trace viewers, OTEL_AUDIT_TRACE_LINK; empty when there are none."""
     return os.environ.get("OTEL_AUDIT_TRACE_LINK", "").strip()
@@ -139,6 +158,7 @@ def check(keys: Iterable[tuple[str, int]]) -> list[Finding]:
 
 def verify(progress: Progress) -> Report:
     """Recompute everything, and compare it with all anchors that there are, as `otel-audit verify` does."""
+    _need(Action.VERIFY)
     folder = _folder() if _settings.data else None
     folders = (anchor.folder,) if (anchor := _anchor()) else ()
     trust, anchors = read_evidence(
@@ -168,6 +188,7 @@ def witnesses() -> list[WitnessState]:
 
 def bundle(where: Filter, purpose: str) -> tuple[IO[bytes], Made]:
     """Make the evidence bundle of a filter in a file without a name, and return it at its start."""
+    _need(Action.BUNDLE)
     folder = _folder() if _settings.data else None
     anchors = evidence_to_hand_over(folder, _settings.anchor_dir, anchors_file())
     collector = Collector(database(), where, anchors)
@@ -209,13 +230,86 @@ def verify_command() -> str:
     return "otel-audit verify --url http://USER:PASSWORD@HOST:PORT/audit"
 
 
+def up_command() -> str:
+    """The command that starts the receiver of this store."""
+    return shlex.join(
+        ["otel-audit", "up", "--data", str(_settings.data)] if _settings.data else ["otel-audit", "serve"]
+    )
+
+
+def data_folder() -> DataFolder | None:
+    """The data folder, None for a dashboard over a server."""
+    return _folder() if _settings.data else None
+
+
+def anchor_folder() -> Path | None:
+    """The anchor folder that was named; None for the data folder's own."""
+    return _settings.anchor_dir
+
+
 def now_unix_nano() -> int:
     """The time, in nanoseconds since 1970."""
     return time.time_ns()
 
 
+@contextmanager
+def looking(person: Person) -> Iterator[None]:
+    """What runs within is done by this person, whom the middleware has found signed in."""
+    token = _looking.set(person)
+    try:
+        yield
+    finally:
+        _looking.reset(token)
+
+
+def person() -> Person:
+    """Who is looking, asked anew each time: a session may have ended since. Raises NotSignedIn.
+
+    Without a sign-in it is the user of this machine's account.
+    """
+    if _settings.sessions is None:
+        return Person(_account())
+    # A page runs for as long as its connection lasts, so that it is asked by what the connection began with.
+    is_page = get_script_run_ctx(suppress_warning=True) is not None
+    found = _settings.sessions.person(session_id(st.context.headers)) if is_page else _looking.get()
+    if found is None:
+        raise NotSignedIn("Nobody is signed in, or not any more.")
+    return found
+
+
+def has_sign_in() -> bool:
+    """Whether people have to sign in here."""
+    return _settings.sessions is not None
+
+
+def sign_out() -> None:
+    """End the session of whoever looks at this page, on every tab."""
+    if _settings.sessions is not None:
+        record("SIGN_OUT", "dashboard", "sign-in", always=True)
+        _settings.sessions.sign_out(session_id(st.context.headers))
+
+
 def viewer() -> str:
-    """Who is looking: the user of this machine's account. The dashboard has no sign-in of its own yet."""
+    """The name of whoever is looking, as it is recorded. Raises NotSignedIn."""
+    return person().name
+
+
+def sight() -> Sight:
+    """What the viewer may see: part of the key of whatever is kept between runs. Raises NotSignedIn."""
+    return person().sight
+
+
+def may(action: Action) -> bool:
+    """Whether the viewer may do this. Raises NotSignedIn."""
+    return person().may(action)
+
+
+def _need(action: Action) -> None:
+    if not may(action):
+        raise ConfigError(f"your access token does not let you {action}")
+
+
+def _account() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # no account of that number, as in some containers
@@ -238,21 +332,22 @@ def record(
     row_count: int | None = None,
     outcome: str = "success",
     key: str = "",
+    actor: str = "",
     always: bool = False,
 ) -> None:
     """Record that the viewer did ``action`` to ``target``, once in ten minutes unless ``always``.
 
-    ``key`` tells apart what has no target, such as two searches.
+    ``key`` tells apart what has no target, such as two searches. ``actor`` is for whoever is not signed in (yet).
     """
     global _recording_to  # noqa: PLW0603 - the exporter is set up once a process
     receiver = endpoint()
     if receiver is None:
         return
-    actor, now = viewer(), time.monotonic()
+    actor, now = actor or viewer(), time.monotonic()
     with _lock:
         for old in [old for old, then in _recorded.items() if now - then > _SAME_VIEW_SECONDS]:
             del _recorded[old]
-        same = (actor, action, target_type, target, key)
+        same = (actor, action, target_type, target, key, outcome)
         if same in _recorded and not always:
             return
         _recorded[same] = now

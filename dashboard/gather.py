@@ -150,13 +150,11 @@ def usage(where: Filter, zone: str, table: PriceTable | None) -> Usage:
     )
 
 
-def usage_groups(
-    where: Filter, by: str, table: PriceTable | None, first: FirstDecisions
-) -> list[tuple[str, list[Figure]]]:
-    """The table of the page on AI usage: figures of each group, by name."""
-    store = deps.analytics()
-    costs = using.costs(store.tokens(where, by), table)
-    reviewed = {each.group: each for each in first.by.get(by, [])}
+def usage_groups(where: Filter, by: str, found: Usage) -> list[tuple[Called, list[Figure]]]:
+    """The table of the page on AI usage: calls and figures of each group, by name. ``found`` is of ``where``."""
+    store, table = deps.analytics(), found.prices
+    costs = found.costs if by == "model" else using.costs(store.tokens(where, by), table)
+    reviewed = {each.group: each for each in found.first.by.get(by, [])}
     lines = []
     for called in store.calls_by(where, by):
         inside, section = using.of_group(where, by, called.group), f"By {by}"
@@ -166,14 +164,13 @@ def usage_groups(
             using.cost_figure(section, costs.get(called.group), table, using.calls_where(inside), name),
             *using.human_figures(section, reviewed.get(called.group), inside, name),
         ]
-        lines.append((called.group, figures))
+        lines.append((called, figures))
     return lines
 
 
 def usage_figures(where: Filter, zone: str) -> list[Figure]:
     """Every figure of the page on AI usage, as the export writes them."""
-    table = prices_or_none()
-    found = usage(where, zone, table)
+    found = usage(where, zone, prices_or_none())
     figures = [*found.calls, found.cost, *found.humans, found.calibration]
     for each in using.curve(found.bins):
         right = each.right
@@ -190,7 +187,7 @@ def usage_figures(where: Filter, zone: str) -> list[Figure]:
             )
         )
     for by in using.GROUPS.values():
-        figures += [each for _, line in usage_groups(where, by, table, found.first) for each in line]
+        figures += [each for _, line in usage_groups(where, by, found) for each in line]
     return figures
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from otel_audit.errors import ConfigError, MalformedInput
 from otel_audit.model import Filter
@@ -23,12 +23,61 @@ _NUMBERS: Final = {"since", "until", "quick_floor", "words_per_minute"}
 _VIEWS: Final = {"sizes", "beyond"}
 
 
-def task_url(task_id: str, *, origin: str = "", seq: int | None = None) -> str:
-    """The page of a task, with one of its events marked when ``origin`` and ``seq`` are given."""
-    query: dict[str, Any] = {"id": task_id}
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The list that a record was opened from: its filter, and the query of the search page that shows it.
+
+    Without ``view``, the page that shows it is that of the filter alone.
+    """
+
+    where: Filter
+    view: Sequence[tuple[str, str]] = ()
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """As query parameters of a record's URL; ``parse_within`` reads them back."""
+        view = [("view", urlencode(list(self.view)))] if self.view else []
+        return [("within", urlencode(filter_query(self.where))), *view]
+
+    def url(self, page: int = 1) -> str:
+        """The list, at one of its pages."""
+        numbered = [("page", str(page))] if page > 1 else []
+        return "/?" + urlencode([*(self.view or _alone(self.where)), *numbered])
+
+
+def parse_within(query: Mapping[str, str]) -> Within | None:
+    """The list that the parameters of a record's URL name; None for none. Raises MalformedInput for half a link."""
+    if "within" not in query:
+        return None
+    where = parse_filter(parse_qsl(query["within"], keep_blank_values=True))
+    return Within(where, parse_qsl(query.get("view", ""), keep_blank_values=True))
+
+
+def task_url(task_id: str, *, origin: str = "", seq: int | None = None, within: Within | None = None) -> str:
+    """The record of a task, with one of its events marked when ``origin`` and ``seq`` are given.
+
+    Without a task it is that of the event alone. ``within`` is the list whose next and previous entries it leads to.
+    """
+    query = [("id", task_id)] if task_id else []
     if seq is not None:
-        query |= {"event": f"{origin}:{seq}"}
-    return "/task?" + urlencode(query)
+        query.append(("event", event_key(origin, seq)))
+    return "/task?" + urlencode([*query, *(within.pairs() if within else [])])
+
+
+def event_key(origin: str, seq: int) -> str:
+    """An event as a parameter of a URL."""
+    return f"{origin}:{seq}"
+
+
+def parse_event(key: str) -> tuple[str, int] | None:
+    """(origin, seq) of what ``event_key`` wrote; None for anything else."""
+    origin, _, seq = key.rpartition(":")
+    return (origin, int(seq)) if origin and seq.isascii() and seq.isdigit() else None
+
+
+def compare_url(left: Mapping[str, Any], right: Mapping[str, Any] | None = None) -> str:
+    """The page that compares two entries; with one alone, the page that asks for the other."""
+    pairs = [(name, event_key(row["origin"], row["seq"])) for name, row in (("a", left), ("b", right)) if row]
+    return "/compare?" + urlencode(pairs)
 
 
 def trace_url(trace_id: str, *, span: str = "") -> str:
@@ -62,7 +111,36 @@ def search_url(**query: str) -> str:
 
 def events_url(where: Filter) -> str:
     """The search page with exactly the events of ``where``: the link of a figure to what it was counted from."""
-    return "/?" + urlencode({"where": urlencode(filter_query(where))})
+    return "/?" + urlencode(_alone(where))
+
+
+def _alone(where: Filter) -> list[tuple[str, str]]:
+    return [("where", urlencode(filter_query(where)))]
+
+
+def entry_url(origin: str, seq: int) -> str:
+    """The search page with exactly this entry."""
+    return events_url(Filter(sizes=((origin, seq + 1),), beyond=((origin, seq),)))
+
+
+def only_entry(where: Filter) -> tuple[str, int] | None:
+    """The (origin, seq) of the one entry that a filter is, None when it is another filter."""
+    alone = len(where.sizes) == len(where.beyond) == 1 and where.sizes[0] == (
+        where.beyond[0][0],
+        where.beyond[0][1] + 1,
+    )
+    return where.beyond[0] if alone else None
+
+
+def week_url(name: str) -> str:
+    """The log review of a week, such as 2026-W47."""
+    return "/log-review?" + urlencode({"week": name})
+
+
+def report_url(standard: str, where: Filter, *, why: str, verified: bool = False) -> str:
+    """Where the signed report is downloaded, made again from the same filter; ``why`` is the stated purpose."""
+    said = [("verified", "true")] if verified else []
+    return f"/export/report/{standard}.zip?" + urlencode([*filter_query(where), *said, ("why", why)])
 
 
 def export_url(

@@ -156,3 +156,8 @@ def shown_range(page: int, total: int, per_page: int = PER_PAGE) -> str:
 def page_count(total: int, per_page: int = PER_PAGE) -> int:
     """How many pages a table of ``total`` rows has; at least one."""
     return max(1, -(-total // per_page))
+
+
+def page_of(number: int, per_page: int = PER_PAGE) -> int:
+    """The page of a table that has its row ``number``, both from 1."""
+    return -(-number // per_page)

@@ -1,4 +1,4 @@
-"""The dashboard's process: Streamlit as an ASGI app, beside it exports that stream, behind headers that are strict.
+"""The dashboard's process: Streamlit as an ASGI app, beside it exports that stream, behind a door and strict headers.
 
 python dashboard/server.py --data audit-data --port 8501
 """
@@ -22,13 +22,20 @@ if str(HERE) not in sys.path:  # as a module of the installed package; as a scri
 
 import deps  # noqa: E402 - found only after the line above
 import exporting  # noqa: E402
+import roles  # noqa: E402
+import sign_in  # noqa: E402
 import streamlit as st  # noqa: E402
+from sessions import Sessions, Throttle  # noqa: E402
+from starlette.concurrency import run_in_threadpool  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: E402
 from starlette.requests import Request  # noqa: E402
 from starlette.responses import PlainTextResponse, Response  # noqa: E402
 from starlette.routing import Route  # noqa: E402
 from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: E402
+
+from otel_audit.reports.access_tokens import TokenFile  # noqa: E402
+from otel_audit.store.folder import DataFolder  # noqa: E402
 
 _LOOPBACK: Final = "127.0.0.1"
 _INLINE_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -66,7 +73,8 @@ class SecurityHeaders:
         self._headers = [
             (b"content-security-policy", policy.encode()),
             (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
+            # Not no-referrer: browsers would say "Origin: null" on our own forms, as any other page's.
+            (b"referrer-policy", b"same-origin"),
             (b"x-frame-options", b"DENY"),
             (b"cross-origin-opener-policy", b"same-origin"),
             (b"cross-origin-resource-policy", b"same-origin"),
@@ -88,33 +96,53 @@ async def healthz(_request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-def build_app(hosts: Sequence[str] = (_LOOPBACK, "localhost")) -> st.App:
-    """The dashboard as an ASGI app that answers to these host names. Call ``deps.configure`` first."""
+def guarded(route: Route) -> Route:
+    """The route, for those who have what ``roles.ROUTES`` says it asks for. One without a line there is a KeyError."""
+    needed = roles.ROUTES[route.path]
+    answer = route.endpoint
+
+    async def endpoint(request: Request) -> Response:
+        if needed is not roles.Open.EVERYBODY and not deps.person().may(needed):
+            await run_in_threadpool(deps.record, "OPEN", request.url.path, "route", outcome="failure")
+            return PlainTextResponse(f"Your access token does not let you {needed}.", 403)
+        found: Response = await answer(request)
+        return found
+
+    return Route(route.path, endpoint, methods=sorted(route.methods or ()))
+
+
+def build_app(hosts: Sequence[str] = (_LOOPBACK, "localhost"), sessions: Sessions | None = None) -> st.App:
+    """The dashboard as an ASGI app that answers to these host names. Call ``deps.configure`` first.
+
+    With ``sessions`` people have to sign in.
+    """
     index = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
-    routes = [
-        Route("/healthz", healthz),
-        *(download.route() for download in exporting.DOWNLOADS),
-    ]
     middleware = [
         Middleware(SecurityHeaders, policy=content_security_policy(index)),
         # A page of a hostile name that resolves to this machine must not read from here (DNS rebinding).
         Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
     ]
-    return st.App(HERE / "app.py", routes=routes, middleware=middleware)
+    if sessions is not None:
+        middleware.append(Middleware(sign_in.SignIn, sessions=sessions))
+    return st.App(HERE / "app.py", routes=routes(sessions), middleware=middleware)
 
 
-def refusal(host: str, *, without_sign_in: bool) -> str:
-    """Why the dashboard does not listen on this address; empty when it does: whoever reaches it sees everything."""
+def routes(sessions: Sessions | None) -> list[Route]:
+    """Every route that is ours, behind its guard."""
+    found = [Route("/healthz", healthz, methods=["GET"]), *(each.route() for each in exporting.DOWNLOADS)]
+    if sessions is not None:
+        found.append(Route(sign_in.PATH, sign_in.Door(sessions, Throttle()).endpoint, methods=["GET", "POST"]))
+    return [guarded(each) for each in found]
+
+
+def asks_for_tokens(host: str, chosen: str | None) -> bool:
+    """Whether people sign in: as chosen, else wherever more than this machine can reach the address."""
+    if chosen is not None:
+        return chosen == "token"
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return not (host == "localhost" or ipaddress.ip_address(host).is_loopback)
     except ValueError:  # another name, which may be any machine's
-        loopback = False
-    if loopback or without_sign_in:
-        return ""
-    return (
-        f"the dashboard has no sign-in, and --host {host} shows it to more than this machine. "
-        "Listen on 127.0.0.1, or say --without-sign-in when a proxy with sign-in stands before it"
-    )
+        return True
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -123,7 +151,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="data folder")
     parser.add_argument("--url", help="ClickHouse server: http(s)://user:password@host:port/database")
     parser.add_argument("--host", default=_LOOPBACK, help="address to listen on (default: this machine only)")
-    parser.add_argument("--without-sign-in", action="store_true", help="listen beyond this machine all the same")
+    parser.add_argument(
+        "--sign-in",
+        choices=["none", "token"],
+        help="none: whoever reaches it sees everything; token: with an access token (default beyond this machine)",
+    )
+    parser.add_argument("--tokens", type=Path, help="file of the access tokens (default: the data folder's)")
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--otlp-endpoint", help="receiver that access is recorded at (default: the data folder's)")
     parser.add_argument("--anchor-dir", type=Path, help="folder with the anchored checkpoints")
@@ -136,8 +169,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = parser.parse_args(argv)
     if (given.data is None) == (given.url is None):
         parser.error("give either --data DIR or --url URL")
-    if refused := refusal(given.host, without_sign_in=given.without_sign_in):
-        parser.error(refused)
+    sessions = None
+    if asks_for_tokens(given.host, given.sign_in):
+        tokens = given.tokens or (DataFolder(given.data).tokens_file if given.data else None)
+        if tokens is None:
+            parser.error("sign-in needs --tokens FILE, which `otel-audit token create --tokens FILE` writes")
+        sessions = Sessions(TokenFile(tokens))
     deps.configure(
         deps.Settings(
             data=given.data,
@@ -145,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             otlp_endpoint=given.otlp_endpoint,
             anchor_dir=given.anchor_dir,
             wait_for_receiver=given.wait_for_receiver,
+            sessions=sessions,
         )
     )
     hosts = [_LOOPBACK, "localhost", *given.allowed_host]
@@ -153,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Streamlit finds its configuration beside the launcher, and parses no arguments of ours.
     sys.argv = [str(HERE / "server.py")]
     with suppress(KeyboardInterrupt):
-        build_app(hosts).run(
+        build_app(hosts, sessions).run(
             config={"server.address": given.host, "server.port": given.port, "server.allowedHosts": hosts}
         )
 

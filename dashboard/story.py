@@ -55,7 +55,8 @@ class Happening:
 
     row: Row
     day: str  # a heading, when a new day begins
-    gap: str  # "3 h 57 min later", when it was long
+    round: str  # "Round 2", where the task was opened again
+    gap: str  # "3 h 57 min later, waiting for ana.ruiz", when it was long
     time: str
     exact: str
     headline: str
@@ -160,7 +161,9 @@ def timeline(rows: Sequence[Row], zone: str, everything: Sequence[Row] = ()) -> 
     """
     found: list[Happening] = []
     again = reported_again(everything or rows)
+    rounds = 1
     for index, row in enumerate(rows):
+        rounds += reviews.is_reopening(row)
         previous = rows[index - 1] if index else None
         at = instant(row)
         today = day(at, zone)
@@ -169,7 +172,8 @@ def timeline(rows: Sequence[Row], zone: str, everything: Sequence[Row] = ()) -> 
             Happening(
                 row=row,
                 day=today if previous is None or day(instant(previous), zone) != today else "",
-                gap=f"{duration(gap)} later" if gap > _GAP_SECONDS else "",
+                round=f"Round {rounds}" if reviews.is_reopening(row) else "",
+                gap=f"{duration(gap)} later{_waited_for(previous, row)}" if gap > _GAP_SECONDS else "",
                 time=local(at, zone).strftime("%H:%M:%S"),
                 exact=exact(at),
                 headline=headline(row),
@@ -177,6 +181,28 @@ def timeline(rows: Sequence[Row], zone: str, everything: Sequence[Row] = ()) -> 
             )
         )
     return found
+
+
+def _waited_for(previous: Row | None, row: Row) -> str:
+    """What a gap was spent on, where the next entry tells it."""
+    if row["event_type"] not in (EventType.REVIEW, EventType.ESCALATION):
+        return ""
+    asked = previous["to_reviewer"] if previous is not None and previous["event_type"] == EventType.ESCALATION else ""
+    return f", waiting for {asked or 'a person'}"
+
+
+def configuration(row: Row) -> list[tuple[str, str]]:
+    """What an AI call ran with: models, prompt and settings, as (label, value)."""
+    prompt = f"{row['prompt_name']} {row['prompt_version']}".strip()
+    found = [
+        ("Model asked for", row["request_model"]),
+        ("Model that answered", row["response_model"]),
+        ("Provider", row["provider"]),
+        ("Model fingerprint", row["model_fingerprint"]),
+        ("Prompt template", prompt),
+        *row["configuration"].items(),
+    ]
+    return [(label, value) for label, value in found if value]
 
 
 def _notes(row: Row) -> Iterable[str]:

@@ -121,7 +121,8 @@ def task_banner(
         return Banner("bad", "Altered.", f"{meaning(first.code)}{where} Open Integrity, and keep everything as it is.")
     sealed = {ledger.origin: ledger.checkpoint.size if ledger.checkpoint else 0 for ledger in ledgers}
     open_ones = sum(row["seq"] >= sealed.get(row["origin"], 0) for row in rows)
-    every = "The one event matches" if len(rows) == 1 else f"All {len(rows):,} events match"
+    few = {1: "The one event matches", 2: "Both events match"}
+    every = few.get(len(rows), f"All {len(rows):,} events match")
     if open_ones:
         return Banner(
             "careful",

@@ -76,6 +76,11 @@ _ACCESS: Final = {
     "SEARCH": "searched",
     "EXPORT": "exported",
     "VERIFY": "verified",
+    "SHARE": "shared the view",
+    "UNSHARE": "stopped sharing the view",
+    "SIGN_IN": "signed in to",
+    "SIGN_OUT": "signed out of",
+    "OPEN": "was refused",
 }
 
 
@@ -202,6 +207,11 @@ def _access(row: Row) -> str:
     return f"{who(row) or 'Somebody'} {verb} {thing}"
 
 
+def _log_review(row: Row) -> str:
+    _, target = accessed(row)
+    return f"{who(row) or 'Somebody'} signed the log review" + (f" of {target}" if target else "")
+
+
 def _loss(row: Row) -> str:
     return f"Records were lost: {row['name']}" if row["name"] else "Records were lost"
 
@@ -215,6 +225,7 @@ _HEADLINES: Final = {
     EventType.RESOLUTION: _resolution,
     EventType.EVALUATION: _evaluation,
     EventType.ACCESS: _access,
+    EventType.LOG_REVIEW: _log_review,
     EventType.LOSS: _loss,
 }
 

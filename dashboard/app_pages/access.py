@@ -17,7 +17,7 @@ from formats import NANO, count, esc, moment
 from presenters import ALL_TIME, PERIODS
 from words import Row
 
-from otel_audit.model import EventType, Filter
+from otel_audit.model import EventType, Filter, Sight
 
 zone: str = st.session_state["_zone"]
 now = datetime.now(ZoneInfo(zone))
@@ -29,7 +29,7 @@ def _first_page() -> None:
 
 
 @st.cache_data(ttl=60, max_entries=16, show_spinner=False)
-def _people(sizes: tuple[tuple[str, int], ...]) -> list[str]:
+def _people(sight: Sight, sizes: tuple[tuple[str, int], ...]) -> list[str]:  # noqa: ARG001 - what may be seen is part of the key
     found = deps.reader().facet(Filter(event_type=(EventType.ACCESS,), sizes=sizes), "actor_id", 500)
     return sorted(value for value, _ in found if value)
 
@@ -58,7 +58,7 @@ def _ask(sizes: tuple[tuple[str, int], ...]) -> Filter:
         on_change=_first_page,
     )
     with bar.popover("More filters", icon=":material/tune:"):
-        choices = list(dict.fromkeys([*_people(sizes), *st.query_params.get_all("who")]))
+        choices = list(dict.fromkeys([*_people(deps.sight(), sizes), *st.query_params.get_all("who")]))
         people = st.multiselect("Person", choices, key="who", bind="query-params", on_change=_first_page)
     did = st.pills(
         "What they did",

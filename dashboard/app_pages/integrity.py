@@ -10,6 +10,7 @@ import streamlit as st
 import trust
 from components import frame
 from formats import count, duration, esc, moment, short_hash, zone_label
+from roles import Action
 
 from otel_audit.errors import ConfigError
 from otel_audit.model import EventType, Filter, Finding
@@ -39,7 +40,7 @@ def _standing() -> None:
     newest = [ledger.checkpoint.created_unix_nano for ledger in ledgers if ledger.checkpoint]
     at = f"{moment(max(newest), zone)} ({zone_label(zone, max(newest))})" if newest else ""
     slot = st.empty()
-    if st.button("Verify now", type="primary", icon=":material/fact_check:", key="verify"):
+    if deps.may(Action.VERIFY) and st.button("Verify now", type="primary", icon=":material/fact_check:", key="verify"):
         _verify()
     kept = st.session_state.get("_report")
     with slot.container():
@@ -70,9 +71,11 @@ def _findings() -> None:
 
 
 def _finding(finding: Finding) -> str:
-    link = ""
+    link, detail = "", finding.detail
     if finding.seq is not None:
         entry = deps.reader().entry(finding.origin, finding.seq)
+        if entry is None and not deps.person().sees_whole:
+            detail = "It is outside of the part of the record that you see."
         if entry and entry["task_id"]:
             url = links.task_url(entry["task_id"], origin=finding.origin, seq=finding.seq)
             link = f' <a href="{esc(url)}" target="_self">Open task {esc(entry["task_id"])}</a>'
@@ -82,7 +85,7 @@ def _finding(finding: Finding) -> str:
     return (
         f'<li class="t-{tone}"><b>{esc(trust.meaning(finding.code))}</b>{link}<br>'
         f'<span class="muted">{esc(finding.code)} · {esc(where)} · {esc(finding.origin)}<br>'
-        f"{esc(finding.detail)}</span></li>"
+        f"{esc(detail)}</span></li>"
     )
 
 
@@ -165,12 +168,17 @@ def _anchor_row(state: deps.AnchorState, now: int) -> str:
 def _tail_words(origin: str, anchored: int) -> str:
     """Since when entries wait for an anchor: until then they could be rewritten unnoticed."""
     entry = deps.reader().entry(origin, anchored)
+    if entry is None and not deps.person().sees_whole:
+        return "could be rewritten unnoticed until anchored"
     if entry is None:
         return "the first of them is missing: press Verify now"
     return f"since {moment(entry['recorded_at'], zone)}; could be rewritten unnoticed until anchored"
 
 
 def _known_gaps() -> None:
+    if not deps.person().sees_whole:
+        frame.section("Known gaps", "What is missing can only be told to those who see all of the record.")
+        return
     reader = deps.reader()
     losses = reader.count(Filter(event_type=(EventType.LOSS,))).events
     unknown = reader.unrecognised()

@@ -15,7 +15,7 @@ from formats import count, duration, esc, moment, sentence_case
 from measures import MIN_N, Figure, scope_words
 from words import decision_word
 
-from otel_audit.model import EventType, Filter
+from otel_audit.model import EventType, Filter, Sight
 from otel_audit.reports.reviews import QUICK_FLOOR, WORDS_PER_MINUTE
 
 zone: str = st.session_state["_zone"]
@@ -29,13 +29,18 @@ _FIELDS = (
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner=False)
-def _reviews(where: Filter, floor: int, wpm: int, zone_name: str) -> gather.Reviews:
+def _reviews(sight: Sight, where: Filter, floor: int, wpm: int, zone_name: str) -> gather.Reviews:  # noqa: ARG001 - what may be seen is part of the key
     """Counted once a filter, which has the ledgers' sizes in it."""
     return gather.reviews(where, floor, wpm, zone_name)
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner=False)
-def _groups_of(where: Filter, by: str, _found: gather.Reviews) -> list[tuple[str, list[Figure]]]:
+def _groups_of(
+    sight: Sight,  # noqa: ARG001 - what may be seen is part of the key
+    where: Filter,
+    by: str,
+    _found: gather.Reviews,
+) -> list[tuple[str, list[Figure]]]:
     return gather.review_groups(where, by, _found.first)  # what belongs to the filter is no part of the cache's key
 
 
@@ -154,7 +159,7 @@ def _groups(where: Filter, found: gather.Reviews) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    lines = _groups_of(where, reviewing.GROUPS[chosen or "Kind of task"], found)
+    lines = _groups_of(deps.sight(), where, reviewing.GROUPS[chosen or "Kind of task"], found)
     if not lines:
         st.html('<p class="sub">Nothing to compare.</p>')
         return
@@ -274,20 +279,21 @@ def _page() -> None:
                 f'<span class="muted">· {esc(period)}</span></div>')  # fmt: skip
         scope_bar.nothing("reviews")
         return
-    found = _reviews(where, floor, wpm, zone)
-    with actions.container(horizontal=True, horizontal_alignment="right"):  # noqa: SIM117 - as the layout nests
-        with st.popover("Export", icon=":material/download:", type="primary"):
+    found = _reviews(deps.sight(), where, floor, wpm, zone)
+    with actions.container(horizontal=True, horizontal_alignment="right"):
+        drawer = st.popover("Export", icon=":material/download:", type="primary", key="export", on_change="rerun")
+        if drawer.open:
             behind = replace(where, event_type=(EventType.REVIEW, EventType.ESCALATION))
-            said = "; ".join(scope_words(where))
-            scope_bar.export(
-                page="reviewers",
-                where=found.behind["quick"],
-                events=behind,
-                rows=reader.count(behind).events,
-                said=said,
-                period=period,
-                zone=zone,
-            )
+            with drawer:
+                scope_bar.export(
+                    page="reviewers",
+                    where=found.behind["quick"],
+                    events=behind,
+                    rows=reader.count(behind).events,
+                    said="; ".join(scope_words(where)),
+                    period=period,
+                    zone=zone,
+                )
     st.html(
         f'<div class="sum" id="summary">{story_view.strong(reviewing.lead(found.head))}'
         f'{esc(scope_bar.matching(where))} <span class="muted">· {esc(period)}</span></div>'

@@ -18,8 +18,10 @@ import presenters
 import story
 import streamlit as st
 from asking import Asked
-from components import chart, filter_bar, first_run, frame, story_view
+from components import chart, filter_bar, first_run, frame, story_view, views_menu
 from formats import NANO, count, esc
+from links import Within
+from roles import Action
 from words import KNOWN_KINDS, Row, decision_word
 
 from otel_audit.errors import ConfigError, MalformedInput
@@ -71,8 +73,7 @@ def _nothing_found() -> None:
     with st.container(border=True):
         st.html(
             '<h2 class="h">Nothing matches this search</h2><p class="sub" style="margin:0;max-width:70ch">Try a longer '
-            "period, fewer filters, or check the number for a missing digit. Nothing is hidden from you: were an "
-            "event missing from the ledger, Integrity would say so.</p>"
+            f"period, fewer filters, or check the number for a missing digit. {frame.nothing_hidden()}</p>"
         )
         with st.container(horizontal=True):
             st.button("Clear filters", on_click=filter_bar.clear, key="clear_filters", icon=":material/filter_alt_off:")
@@ -131,21 +132,26 @@ def _table(rows: Sequence[Row], label: str, *, narrow: bool) -> None:
     )
 
 
-def _peek(row: Row, narrowed: story_view.Narrowed) -> None:
+def _peek(row: Row, narrowed: story_view.Narrowed, within: Within) -> None:
     """The story of the selected row's task, beside the table."""
     reader, key = deps.reader(), (row["origin"], row["seq"])
+    url = links.task_url(row["task_id"], origin=row["origin"], seq=row["seq"], within=within)
     if row["task_id"]:
         everything = story.in_order(reader.task(row["task_id"]))
         main = {_key(each) for each in story.main_steps(everything)} | {key}
         rows = [each for each in everything if _key(each) in main]
         deps.record("VIEW", row["task_id"], "task", task_id=row["task_id"])
-        url = links.task_url(row["task_id"], origin=row["origin"], seq=row["seq"])
-        head = f'<h2 class="h">{esc(row["task_id"])}</h2><a href="{esc(url)}" target="_self">Open full record</a>'
+        head = f'<h2 class="h">{esc(row["task_id"])}</h2>'
     else:
         entry = reader.entry(*key)
         everything = rows = [entry] if entry else []
-        deps.record("VIEW", f"{row['origin']}:{row['seq']}", "entry")
-        head = '<h2 class="h">One event</h2><span class="muted">It belongs to no task.</span>'
+        deps.record("VIEW", links.event_key(*key), "entry")
+        head = '<h2 class="h">One event, of no task</h2>'
+    head += f'<a href="{esc(url)}" target="_self">Open full record</a>'
+    other = links.parse_event(st.query_params.get("compare", ""))
+    if other and other != key:
+        url = links.compare_url({"origin": other[0], "seq": other[1]}, row)
+        head += f'<a href="{esc(url)}" target="_self">Compare with entry {other[1]:,}</a>'
     with st.container(border=True, height=_TABLE_HEIGHT, key="peek"):
         st.html(
             f'<div class="peekhead">{head}</div>{story_view.time_bar(rows)}<div class="spaced"></div>'
@@ -169,7 +175,7 @@ def _summary(where: Filter, totals: presenters.Extent, matching: str, period: st
     )
 
 
-def _results(where: Filter, total: int, narrowed: story_view.Narrowed) -> None:
+def _results(total: int, narrowed: story_view.Narrowed, within: Within) -> None:
     """The table, its pager, and beside it the story of the row that is selected."""
     # The pager is called first, because the table needs its page, and drawn below the table.
     table_slot, foot = st.container(), st.container()
@@ -179,7 +185,7 @@ def _results(where: Filter, total: int, narrowed: story_view.Narrowed) -> None:
         wanted = st.pagination(pages, key="page", bind="query-params")
     current = min(max(1, wanted), pages)
     shown.html(f'<div class="muted right">{presenters.shown_range(current, total)}</div>')
-    rows = deps.reader().page(where, page=current, per_page=presenters.PER_PAGE)
+    rows = deps.reader().page(within.where, page=current, per_page=presenters.PER_PAGE)
     selected = _selected(rows)
     label = f"Events, page {current} of {pages}, newest first"
     if selected is None:
@@ -191,7 +197,7 @@ def _results(where: Filter, total: int, narrowed: story_view.Narrowed) -> None:
     with left:
         _table(rows, label, narrow=True)
     with right:
-        _peek(selected, narrowed)
+        _peek(selected, narrowed, within)
 
 
 def _behind(asked: str) -> None:
@@ -210,12 +216,13 @@ def _behind(asked: str) -> None:
     extent = (totals.first_unix_nano, totals.last_unix_nano)
     period = presenters.period_words((where.since, where.until), extent, deps.now_unix_nano(), zone)
     with st.container(horizontal=True, vertical_alignment="center"):
-        with st.popover("Export", icon=":material/download:", type="primary"):
-            _export(where, totals.events, said, period)
+        if deps.may(Action.EXPORT_EVENTS):
+            with st.popover("Export", icon=":material/download:", type="primary"):
+                _export(where, totals.events, said, period)
         st.html('<a href="/" target="_self">Search all of the record</a>')
     _summary(where, totals, said, period)
     if totals.events:
-        _results(where, totals.events, asking.alone)
+        _results(totals.events, asking.alone, Within(where))
 
 
 def _page() -> None:
@@ -246,15 +253,17 @@ def _page() -> None:
         st.button(
             "Clear", on_click=filter_bar.clear, disabled=is_clear, type="tertiary", icon=":material/close:", key="clear"
         )
-        with st.popover("Export", icon=":material/download:", type="primary"):
-            _export(where, totals.events, matching, period)
+        views_menu.menu(filter_bar.kept(), "; ".join(active))
+        if deps.may(Action.EXPORT_EVENTS):
+            with st.popover("Export", icon=":material/download:", type="primary"):
+                _export(where, totals.events, matching, period)
     _summary(where, totals, matching, period)
     if totals.first_unix_nano is None or totals.last_unix_nano is None:
         _nothing_found()
         return
     filter_bar.facets(where)
     _chart(where, asked, totals.first_unix_nano, totals.last_unix_nano)
-    _results(where, totals.events, filter_bar.narrowed)
+    _results(totals.events, filter_bar.narrowed, Within(where, filter_bar.view()))
 
 
 _page()

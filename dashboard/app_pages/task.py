@@ -10,11 +10,13 @@ import links
 import story
 import streamlit as st
 import trust
-from components import frame, story_view
-from formats import esc, moment, zone_label
-from words import Row
+from components import frame, integrity_view, story_view
+from components.stepper import stepper
+from formats import count, esc, moment, zone_label
+from roles import Action
+from words import Row, headline, kind_of
 
-from otel_audit.model import Filter, Finding
+from otel_audit.model import Filter
 
 zone: str = st.session_state["_zone"]
 
@@ -37,25 +39,6 @@ def _ask(wanted: str) -> None:
             st.rerun()
 
 
-def _marked() -> tuple[str, int] | None:
-    origin, _, seq = st.query_params.get("event", "").rpartition(":")
-    return (origin, int(seq)) if origin and seq.isdigit() else None
-
-
-def _findings(rows: Sequence[Row]) -> list[Finding]:
-    keys = {(row["origin"], row["seq"]) for row in rows}
-    for row in rows:  # a text that came in a log record is that entry's, which is checked too
-        keys |= {(origin, seq) for origin, seq in row.get("content_from", {}).values()}
-    return deps.check(sorted(keys))
-
-
-def _integrity(rows: Sequence[Row], findings: Sequence[Finding]) -> None:
-    ledgers = deps.reader().ledgers()
-    newest = [ledger.checkpoint.created_unix_nano for ledger in ledgers if ledger.checkpoint]
-    at = f"{moment(max(newest), zone)} ({zone_label(zone, max(newest))})" if newest else ""
-    frame.banner(trust.task_banner(rows, findings, ledgers, at))
-
-
 def _change(rows: Sequence[Row]) -> None:
     row = story.last_change(rows)
     if row is not None:
@@ -73,48 +56,97 @@ def _change(rows: Sequence[Row]) -> None:
 
 def _take_along(task_id: str, rows: Sequence[Row]) -> None:
     frame.section("Take it with you")
-    traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
     with st.container(horizontal=True, gap="small"):
-        with st.popover("Export", icon=":material/download:", type="primary"):
-            _export(task_id)
-        with st.popover("Copy link", icon=":material/link:"):
-            here = urlsplit(st.context.url or "")
-            st.code(f"{here.scheme}://{here.netloc}{links.task_url(task_id)}", language=None)
-        if traces:
-            st.link_button("Open trace", links.trace_url(traces[0]), icon=":material/account_tree:")
+        if deps.may(Action.EXPORT_EVENTS):
+            with st.popover("Export", icon=":material/download:", type="primary"):
+                _export(task_id)
+        _links(links.task_url(task_id), rows)
+
+
+def _links(url: str, rows: Sequence[Row]) -> None:
+    """The record's own link to copy, and the way to its traces."""
+    with st.popover("Copy link", icon=":material/link:"):
+        here = urlsplit(st.context.url or "")
+        st.code(f"{here.scheme}://{here.netloc}{url}", language=None)
+    traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
+    if not deps.person().may_open("trace"):
+        return
+    if len(traces) == 1:
+        st.link_button("Open trace", links.trace_url(traces[0]), icon=":material/account_tree:")
+    elif traces:
+        with st.popover(f"Open trace ({len(traces):,})", icon=":material/account_tree:"):
+            st.html(f'<ul class="plain">{"".join(_trace(each, rows) for each in traces)}</ul>')
+
+
+def _trace(trace_id: str, rows: Sequence[Row]) -> str:
+    """One trace of several: its first step, and the services it ran through."""
+    mine = [row for row in rows if row["trace_id"] == trace_id]
+    services = ", ".join(dict.fromkeys(row["service"] for row in mine if row["service"]))
+    return (
+        f'<li><a href="{esc(links.trace_url(trace_id))}" target="_self">{esc(headline(mine[0]))}</a>'
+        f'<br><span class="muted">{esc(moment(mine[0]["event_time"], zone))} · {esc(services)}</span></li>'
+    )
 
 
 def _export(task_id: str) -> None:
     reader = deps.reader()
     where = Filter(task_id=task_id, sizes=tuple((each.origin, each.size) for each in reader.ledgers()))
     events = reader.count(where).events
-    st.html(f'<h2 class="h">Export this task</h2><p class="sub">Everything recorded of it: {events:,} events.</p>')
+    st.html(f'<h2 class="h">Export this task</h2><p class="sub">{esc(_what_there_is(events))}</p>')
     why = (st.text_input("Why are you exporting?", key="task_why", placeholder="Complaint 4821") or "").strip()
     for name, (label, use) in links.FORMATS.items():
         url = links.export_url(name, where, rows=events, why=why)
         st.link_button(f"{label}, {use}", url, disabled=not why, width="stretch", key=f"task_{name}")
-    st.link_button(
-        "Evidence bundle, with proofs to hand over",
-        links.bundle_url(where, why=why),
-        disabled=not why,
-        width="stretch",
-        key="task_bundle",
-    )
+    if deps.may(Action.BUNDLE):
+        st.link_button(
+            "Evidence bundle, with proofs to hand over",
+            links.bundle_url(where, why=why),
+            disabled=not why,
+            width="stretch",
+            key="task_bundle",
+        )
     st.caption("The reason is recorded in the ledger with the export.")
 
 
+def _what_there_is(events: int) -> str:
+    what = "Everything recorded of it" if deps.person().sees_whole else "What you may see of it"
+    return f"{what}: {count(events, 'event')}."
+
+
+def _one_event(row: Row) -> None:
+    """The record of an event that belongs to no task."""
+    deps.record("VIEW", links.event_key(row["origin"], row["seq"]), "entry")
+    stepper("", (row["origin"], row["seq"]))
+    frame.title("One event", beside=kind_of(row["event_type"]).label, sub="It belongs to no task.")
+    findings = integrity_view.check([row])
+    left, right = st.columns([1.25, 1], gap="large")
+    with left:
+        st.html(story_view.timeline([row], zone, None, [row], erased=trust.erased(findings)))
+    with right:
+        integrity_view.banner([row], findings, zone)
+        frame.section("Take it with you")
+        with st.container(horizontal=True, gap="small"):
+            _links(links.task_url("", origin=row["origin"], seq=row["seq"]), [row])
+
+
 def _page() -> None:
-    task_id = st.query_params.get("id", "").strip()
+    task_id, marked = st.query_params.get("id", "").strip(), links.parse_event(st.query_params.get("event", ""))
+    if not task_id and marked:
+        row = deps.reader().entry(*marked)
+        if row and not row["task_id"]:
+            _one_event(row)
+            return
+        task_id = row["task_id"] if row else ""
     everything = story.in_order(deps.reader().task(task_id)) if task_id else []
     if not everything:
         _ask(task_id)
         return
     deps.record("VIEW", task_id, "task", task_id=task_id)
-    marked = _marked()
+    stepper(task_id, marked)
     rows = story.main_steps(everything)
     frame.title(task_id, beside=story.task_title(everything))
     st.html(story_view.verdict(story.verdict(rows or everything)))
-    findings = _findings(everything)
+    findings = integrity_view.check(everything)
     left, right = st.columns([1.25, 1], gap="large")
     with left:
         first = everything[0]["event_time"]
@@ -128,7 +160,7 @@ def _page() -> None:
             shown = everything
         st.html(story_view.timeline(shown, zone, marked, everything, erased=trust.erased(findings)))
     with right:
-        _integrity(everything, findings)
+        integrity_view.banner(everything, findings, zone)
         _change(rows)
         _take_along(task_id, everything)
 

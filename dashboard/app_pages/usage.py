@@ -15,7 +15,7 @@ from measures import MIN_N, Figure, scope_words
 from using import Cost
 
 from otel_audit.errors import ConfigError
-from otel_audit.model import Filter
+from otel_audit.model import Called, Filter, Sight
 from otel_audit.reports.prices import PriceTable
 
 zone: str = st.session_state["_zone"]
@@ -31,17 +31,20 @@ _FIELDS = (
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner=False)
-def _usage(where: Filter, zone_name: str, prices: PriceTable | None) -> gather.Usage:
+def _usage(sight: Sight, where: Filter, zone_name: str, prices: PriceTable | None) -> gather.Usage:  # noqa: ARG001 - what may be seen is part of the key
     """Counted once a filter, which has the ledgers' sizes in it, and once a price table."""
     return gather.usage(where, zone_name, prices)
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner=False)
 def _groups_of(
-    where: Filter, by: str, prices: PriceTable | None, _found: gather.Usage
-) -> list[tuple[str, list[Figure]]]:
-    # What belongs to the filter is no part of the cache's key.
-    return gather.usage_groups(where, by, prices, _found.first)
+    sight: Sight,  # noqa: ARG001 - what may be seen is part of the key
+    where: Filter,
+    by: str,
+    prices: PriceTable | None,  # noqa: ARG001 - a part of the cache's key
+    _found: gather.Usage,  # no part of it: belongs to the filter and the prices
+) -> list[tuple[Called, list[Figure]]]:
+    return gather.usage_groups(where, by, _found)
 
 
 def _prices() -> PriceTable | None:
@@ -111,13 +114,13 @@ def _groups(where: Filter, found: gather.Usage) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    lines = _groups_of(where, using.GROUPS[chosen or "AI model"], gather.prices_or_none(), found)
+    lines = _groups_of(deps.sight(), where, using.GROUPS[chosen or "AI model"], found.prices, found)
     show.table(
         [
             chosen or "", "Calls", "Errors", "Latency, median", "90th percentile", "Tokens in", "Tokens out", "Cost",
             "Reviewed", "Edited", "Rejected",
         ],
-        ([esc(using.group_words(name)), *(_cell(each) for each in figures)] for name, figures in lines),
+        ([esc(using.group_words(calls.group)), *(_cell(each) for each in figures)] for calls, figures in lines),
         f"AI usage by {chosen}",
     )  # fmt: skip
 
@@ -173,7 +176,8 @@ def _compare(where: Filter, found: gather.Usage) -> None:
             bind="query-params",
         )
     by = using.GROUPS[kind or "Prompt version"]
-    groups = deps.analytics().calls_by(where, by)
+    lines = _groups_of(deps.sight(), where, by, found.prices, found)
+    groups = [calls for calls, _ in lines]
     words = {using.group_words(each.group): each.group for each in groups if each.group.strip()}
     pair = using.default_pair(groups)
     if pair is None or len(words) < 2:
@@ -188,7 +192,7 @@ def _compare(where: Filter, found: gather.Usage) -> None:
         one = st.selectbox("Before", names, key="before", bind="query-params")
     with right:
         two = st.selectbox("After", names, key="after", bind="query-params")
-    figures = dict(_groups_of(where, by, gather.prices_or_none(), found))
+    figures = {calls.group: line for calls, line in lines}
     before, after = figures[words[one or names[0]]], figures[words[two or names[-1]]]
     show.table(
         ["", "Before", "After", "Change"],
@@ -232,7 +236,7 @@ def _page() -> None:
                 f'<span class="muted">· {esc(period)}</span></div>')  # fmt: skip
         scope_bar.nothing("AI calls")
         return
-    found = _usage(where, zone, _prices())
+    found = _usage(deps.sight(), where, zone, _prices())
     with actions.container(horizontal=True, horizontal_alignment="right"):  # noqa: SIM117 - as the layout nests
         with st.popover("Export", icon=":material/download:", type="primary"):
             scope_bar.export(

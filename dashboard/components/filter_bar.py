@@ -172,6 +172,11 @@ def _custom_period(zone: str, now: datetime) -> tuple[datetime, datetime]:
 
 def view() -> asking.Pairs:
     """What is set, as query parameters. The filters must have been drawn."""
+    return [*kept(), *(("compare", each) for each in st.query_params.get_all("compare")[:1])]
+
+
+def kept() -> asking.Pairs:
+    """The same, as a saved view keeps it: without what is only of this moment."""
     return asking.query({key: st.session_state.get(key) for key in asking.KEYS})
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import deps
 import streamlit as st
+from sessions import NotSignedIn
 
 from otel_audit.model import EventType, Filter
 from otel_audit.semconv import (
@@ -25,7 +26,7 @@ _OWN = (EventType.LEDGER_OPENED, EventType.LEDGER_CLOSED, EventType.ACCESS)
 
 def is_now(sizes: Sequence[tuple[str, int]]) -> bool:
     """Whether nobody has sent an event yet."""
-    if sum(size for _, size in sizes) > _FEW:
+    if sum(size for _, size in sizes) > _FEW or not deps.person().sees_whole:
         return False
     return not deps.reader().count(Filter(exclude_event_type=tuple(map(str, _OWN)))).events
 
@@ -91,6 +92,10 @@ def curl(http: str) -> str:
 @st.fragment(run_every=_LOOK_SECONDS)
 def _watch() -> None:
     """Look again and again, and draw the whole page anew once there is something."""
-    if not is_now(tuple((each.origin, each.size) for each in deps.reader().ledgers())):
+    try:
+        is_over = not is_now(tuple((each.origin, each.size) for each in deps.reader().ledgers()))
+    except NotSignedIn:
+        is_over = True  # the whole page says so
+    if is_over:
         st.rerun()
     st.caption("Waiting for the first event …")

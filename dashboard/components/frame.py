@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import deps
 import streamlit as st
 from formats import esc
 from trust import Banner
@@ -29,6 +30,13 @@ def banner(what: Banner, *, large: bool = False) -> None:
         f'<span class="ic" aria-hidden="true">{_ICONS[what.tone]}</span>'
         f"<div><b>{esc(what.strong)}</b> {esc(what.text)}</div></div>"
     )
+
+
+def nothing_hidden() -> str:
+    """What can be said about what is not shown: ends the text of an empty result."""
+    if deps.person().sees_whole:
+        return "Nothing is hidden from you: were an event missing from the ledger, Integrity would say so."
+    return "You see a part of the record: what is outside of it is not shown here."
 
 
 def unreachable(reason: str) -> None:

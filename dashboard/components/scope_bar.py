@@ -13,10 +13,12 @@ import links
 import measures
 import presenters
 import streamlit as st
+from components import frame
 from formats import count, esc
 from presenters import ALL_TIME, CUSTOM, PERIODS
+from roles import Action
 
-from otel_audit.model import Filter
+from otel_audit.model import Filter, Sight
 
 Sizes = tuple[tuple[str, int], ...]
 
@@ -34,14 +36,19 @@ class Scope:
 
 
 @st.cache_data(ttl=60, max_entries=64, show_spinner=False)
-def values(column: str, sizes: Sizes) -> list[str]:
-    """Values to choose from; keyed by the ledgers' sizes too, so that another store never answers for this one."""
+def _values(sight: Sight, column: str, sizes: Sizes) -> list[str]:  # noqa: ARG001 - what may be seen is part of the key
     return sorted(value for value, _ in deps.reader().facet(Filter(sizes=sizes), column, 500) if value)
 
 
-def choices(column: str, key: str, sizes: Sizes) -> list[str]:
-    """What a filter offers: what is in the store, and what the URL asks for even if it is not."""
-    return list(dict.fromkeys([*values(column, sizes), *st.query_params.get_all(key)]))
+def values(column: str, sizes: Sizes) -> list[str]:
+    """Values to choose from, kept by the ledgers' sizes too, so that another store never answers for this one."""
+    return _values(deps.sight(), column, sizes)
+
+
+def choices(column: str, key: str, sizes: Sizes | None) -> list[str]:
+    """What a filter offers: what is in the store (None: not looked up), and what is asked for even if it is not."""
+    stored = [] if sizes is None else values(column, sizes)
+    return list(dict.fromkeys([*stored, *(st.session_state.get(key) or []), *st.query_params.get_all(key)]))
 
 
 def ask(
@@ -61,9 +68,11 @@ def ask(
         label_visibility="collapsed",
     )
     chosen: dict[str, tuple[str, ...]] = {}
-    with bar.popover("Filters", icon=":material/tune:"):
+    drawer = bar.popover("Filters", icon=":material/tune:", key="scope_filters", on_change="rerun")
+    with drawer:
         for label, column, key, field in fields:
-            picked = st.multiselect(label, choices(column, key, sizes), key=key, bind="query-params")
+            offered = choices(column, key, sizes if drawer.open else None)  # looked up when somebody can see it
+            picked = st.multiselect(label, offered, key=key, bind="query-params")
             chosen[field] = tuple(picked)
     if extra:
         with bar:
@@ -89,7 +98,7 @@ def export(*, page: str, where: Filter, events: Filter, rows: int, said: str, pe
     )
     kind = st.segmented_control(
         "What",
-        ["Figures", "Events behind them"],
+        ["Figures", "Events behind them"] if deps.may(Action.EXPORT_EVENTS) else ["Figures"],
         default="Figures",
         required=True,
         key="export_what",
@@ -124,8 +133,7 @@ def nothing(what: str) -> None:
     with st.container(border=True):
         st.html(
             f'<h2 class="h">No {esc(what)} here</h2><p class="sub" style="margin:0;max-width:70ch">Try a longer period '
-            "or fewer filters. Nothing is hidden from you: were an event missing from the ledger, Integrity would say "
-            "so.</p>"
+            f"or fewer filters. {frame.nothing_hidden()}</p>"
         )
         st.button("Look at all of the record", on_click=_everything, icon=":material/all_inclusive:", key="everything")
 

@@ -9,6 +9,11 @@ from components.packaged import packaged
 
 _ANYWHERE: Final = (("?", "This sheet"), ("/", "Search"), ("Esc", "Close what is open"))
 _TABLE: Final = (("↑ ↓", "Move in a table"), ("Space", "Select the row, and show its story"))
+_RECORD: Final = (
+    ("j k", "Next and previous event of the list that it was opened from"),
+    ("J K", "Next and previous task of it"),
+    ("u", "Back to the list"),
+)
 _TRACE: Final = (
     ("↑ ↓", "Move between spans"),
     ("← →", "Fold, unfold"),
@@ -24,6 +29,7 @@ def shortcuts(pages: Iterable[tuple[str, str, str]]) -> None:
         ("Anywhere", _ANYWHERE),
         ("Go to", tuple((f"g {letter}", title) for letter, title, _ in listed)),
         ("In a table", _TABLE),
+        ("In a record", _RECORD),
         ("In a trace", _TRACE),
     )
     packaged("shortcuts", '<dialog aria-labelledby="keys-title"></dialog>')(

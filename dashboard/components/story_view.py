@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import asking
+import masked
 import story
 import texts
 from formats import duration, esc
-from links import task_url
+from links import compare_url, task_url
 from masked import prose
 from words import Row, kind_of
 
@@ -17,20 +18,6 @@ from otel_audit.model import EventType
 
 Narrowed = Callable[[str, str], str]  # the link for a key and a value of a filter; empty for none
 _NOTHING: Mapping[tuple[str, int], str] = MappingProxyType({})
-# (content name, what it is called, who speaks when the text does not say)
-_READABLE = (
-    ("system_instructions", "Instructions", "Instructions"),
-    ("context", "Context it was given", "Context"),
-    ("input", "What the AI was asked", "User"),
-    ("output", "What the AI answered", "AI"),
-    ("tool_definitions", "Tools it was offered", "Tools"),
-    ("tool_arguments", "What the tool was given", "Arguments"),
-    ("tool_result", "What the tool returned", "Result"),
-    ("body", "Text of the record", "Text"),
-    ("status_message", "Error message", "Message"),
-    ("filter", "What was looked for", "Filter"),
-    ("patch", "What was changed, as a JSON Patch", "Patch"),
-)
 
 
 def verdict(pieces: Iterable[story.Piece]) -> str:
@@ -88,6 +75,8 @@ def timeline(
     for happening in story.timeline(rows, zone, everything):
         if happening.gap:
             lines.append(f'<li class="gap">{esc(happening.gap)}</li>')
+        if happening.round:
+            lines.append(f'<li class="day round">{esc(happening.round)}: the task was opened again</li>')
         if happening.day:
             lines.append(f'<li class="day">{esc(happening.day)}</li>')
         lines.append(_line(happening, marked, erased, narrowed, with_texts=with_texts))
@@ -124,15 +113,28 @@ def _readable(row: Row, erased: str) -> str:
     """The texts of an entry, folded, with who says what; ``erased``: when and why they are gone."""
     found: list[str] = []
     missing = [name for name in row.get("content_commitments", {}) if name not in row["content"]]
-    for name, title, speaker in _READABLE:
+    for name, title, speaker in texts.READABLE:
         if name in row["content"]:
-            found.append(_folded(title, texts.messages(row["content"][name], speaker)))
+            text = row["content"][name]
+            said = texts.documents(text) if name == "context" else texts.messages(text, speaker)
+            found.append(_folded(title, said))
         elif name in missing:
             found.append(f'<div class="meta">{esc(title)}: {esc(erased or "the text is not here any more")}.</div>')
     if row["event_type"] == EventType.REVIEW and "before" in row["content"] and "after" in row["content"]:
         changed = diff(row["content"]["before"], row["content"]["after"])
         found.append(f"<details><summary>What was changed</summary>{changed}</details>")
+    if row["event_type"] == EventType.AI_CALL:
+        found.append(_configuration(row))
+    if why := masked.said(row["content"].values(), row["capture_policy"]):
+        icon = '<span class="ic" aria-hidden="true">visibility_off</span>'
+        found.append(f'<div class="meta">{icon} {esc(why)}</div>')
     return "".join(found)
+
+
+def _configuration(row: Row) -> str:
+    pairs = "".join(f"<dt>{esc(label)}</dt><dd>{prose(value)}</dd>" for label, value in story.configuration(row))
+    none = "" if row["configuration"] else '<p class="sub">No setting was recorded: the provider\'s own applied.</p>'
+    return f'<details><summary>What it ran with</summary><dl class="kv">{pairs}</dl>{none}</details>'
 
 
 def _folded(title: str, said: Iterable[texts.Message]) -> str:
@@ -145,10 +147,11 @@ def _details(row: Row, narrowed: Narrowed) -> str:
         f"<dt>{esc(label)}</dt><dd>{f'<code>{esc(value)}</code>' if is_code else prose(value)}</dd>"
         for label, value, is_code in story.details(row)
     )
-    link = ""
-    if row["task_id"]:
-        url = task_url(row["task_id"], origin=row["origin"], seq=row["seq"])
-        link = f'<dt>Link</dt><dd><a href="{esc(url)}" target="_self">This event</a></dd>'
+    url = task_url(row["task_id"], origin=row["origin"], seq=row["seq"])
+    link = (
+        f'<dt>Links</dt><dd><a href="{esc(url)}" target="_self">This event</a> · '
+        f'<a href="{esc(compare_url(row))}" target="_self">Compare with another</a></dd>'
+    )
     found = [(each.label, word, narrowed(each.key, word)) for each, word in asking.of_row(row)]
     values = "".join(
         f'<a class="chosen" href="{esc(url)}" target="_self" title="Find events with this value">{esc(label)}: '

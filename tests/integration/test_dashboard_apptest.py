@@ -1,17 +1,23 @@
 """Every page over an empty ledger, one entry, many entries, and a store that is down."""
 
+from urllib.parse import parse_qsl, urlsplit
+
 import deps
+import links
 import pytest
 import streamlit as st
 import theme
+from formats import esc
 from streamlit.testing.v1 import AppTest
 
 from otel_audit.errors import StoreUnavailable
+from otel_audit.model import Filter
+from otel_audit.reports.saved_views import ViewFile
 from otel_audit.store.reader import Reader
 from tests.integration.ledger_rows import T0, LedgerRows
 
 APP = str(theme.HERE / "app.py")
-PAGES = ("search", "task", "trace", "reviewers", "usage", "integrity", "access")
+PAGES = ("search", "task", "trace", "compare", "reviewers", "usage", "integrity", "reports", "log_review", "access")
 TRACE = "ab" * 16
 
 
@@ -99,8 +105,11 @@ def test_pages_with_one_entry(store, page):
         "search": "<b>1</b> event in <b>1</b> task",
         "task": "u_1 approved it as written",
         "trace": "No trace in this period",
+        "compare": "There is no such event",
         "integrity": ">1<",
         "access": "Nobody looked",
+        "reports": "SOC 2: there is evidence for 1 of 3 criteria",
+        "log_review": "No week waits for review.",
         "reviewers": "<b>1</b> review was decided in 1 task",
         "usage": "<b>0</b> AI calls",
     }
@@ -116,7 +125,7 @@ def test_a_store_that_is_down_is_told(monkeypatch, page):
 
     monkeypatch.setattr(deps, "reader", down)
     monkeypatch.setattr(deps, "database", down)
-    app = opened(page, **({"id": "loan-1"} if page == "task" else {}))
+    app = opened(page, **{"task": {"id": "loan-1"}, "compare": {"a": "o:1"}}.get(page, {}))
     assert "Your data is safe" in text_of(app)
 
 
@@ -191,6 +200,40 @@ def test_a_value_of_an_event_is_a_filter(store):
     assert 'href="/?period=All&amp;decision=Approved"' in page
 
 
+def test_a_view_is_saved_shared_and_deleted(store, recorded, monkeypatch, tmp_path):
+    """A view keeps filter and columns under a name; sharing and its end are recorded; only one's own can be deleted."""
+    many(store)
+    kept = ViewFile(tmp_path / "views.json")
+    monkeypatch.setattr(deps, "view_file", lambda: kept)
+    monkeypatch.setattr(deps, "viewer", lambda: "ana")
+    kept.save("ben", "<b>Theirs", [("q", "x")], is_shared=True, now_unix_nano=1)
+    kept.save("ben", "Private", [("q", "y")], is_shared=False, now_unix_nano=1)
+    app = opened(decision=["Approved"], cols=["Task", "Decision"])
+    app.session_state["views"] = True
+    app.run()
+    assert "&lt;b&gt;Theirs" in text_of(app)
+    assert "Private" not in text_of(app)
+    app.text_input(key="view_name").set_value("Approved ones")
+    app.checkbox(key="view_shared").set_value(True)
+    save = next(each for each in app.button if each.label == "Save")
+    save.click().run()
+    page = text_of(app)
+    assert "Saved as “Approved ones”." in page
+    url = "/?period=All&amp;decision=Approved&amp;cols=Task&amp;cols=Decision"
+    assert f'<a href="{url}" target="_self" aria-current="true">Approved ones</a>' in page
+    assert [(args, kwargs["filter_text"]) for args, kwargs in recorded if args[0] == "SHARE"] == [
+        (("SHARE", "Approved ones", "view"), "Approved")
+    ]
+    (delete,) = [each for each in app.button if each.label == "Delete"]
+    delete.click().run()
+    assert "is deleted" in text_of(app)
+    assert ("UNSHARE", "Approved ones", "view") in [args for args, _ in recorded]
+    assert [each.name for each in kept.seen_by("ana")] == ["<b>Theirs"]
+    app.text_input(key="view_name").set_value("jane.roe@example.com")
+    next(each for each in app.button if each.label == "Save").click().run()
+    assert "looks like personal data" in text_of(app)
+
+
 def test_no_match_says_what_to_try(store):
     """A search without a match offers to clear filters and to search all of the record."""
     many(store)
@@ -206,6 +249,72 @@ def test_opening_a_task_is_recorded(store, recorded):
     many(store)
     opened("task", id="loan-3")
     assert (("VIEW", "loan-3", "task"), {"task_id": "loan-3"}) in recorded
+
+
+def test_a_record_leads_along_the_list_it_was_opened_from(store, recorded):
+    """The next and previous event and task are those of the list; an event of no task has a record of its own."""
+    ledger = LedgerRows()
+    for number in range(3):
+        ledger.add("review", at=number, task_id=f"loan-{number}", reviewer_id="u_1", decision="approved")
+    ledger.add("log_review", at=9, actor_id="u_2")
+    ledger.add("review", at=20, task_id="loan-9", reviewer_id="u_1", decision="rejected")
+    ledger.write(store)
+    within = links.Within(Filter(sizes=((ledger.origin, 4),)), [("period", "All"), ("reviewer", "u_1")])
+    there = links.parse_within(dict(within.pairs()))
+    page = text_of(opened("task", id="loan-1", event=f"{ledger.origin}:1", **dict(within.pairs())))
+    assert "Event <b>3</b> of <b>4</b>" in page
+    assert "Task <b>2</b> of <b>3</b>" in page
+    assert f'href="{esc(links.task_url("loan-0", origin=ledger.origin, seq=0, within=there))}"' in page
+    assert 'href="/?period=All&amp;reviewer=u_1"' in page
+    page = text_of(opened("task", event=f"{ledger.origin}:3", **dict(within.pairs())))
+    assert "It belongs to no task." in page
+    assert "Event <b>1</b> of <b>4</b>" in page
+    assert "Previous event: there is none" in page
+    assert (("VIEW", f"{ledger.origin}:3", "entry"), {}) in recorded
+    assert "It is not in that list." in text_of(opened("task", id="loan-9", **dict(within.pairs())))
+    assert "can not be read: unknown filter" in text_of(opened("task", id="loan-1", within="nonsense=1"))
+    assert "can not be shown" in text_of(opened("task", id="loan-1", within="figure=none"))
+
+
+@pytest.fixture
+def checked(monkeypatch):
+    """The keys of the entries that pages have had recomputed."""
+    asked = []
+    monkeypatch.setattr(deps, "check", lambda keys: asked.append(list(keys)) or [])
+    return asked
+
+
+def test_two_events_are_compared(store, recorded, checked):
+    """What differs is said in a sentence and marked with a word, texts are a diff, and both looks are recorded."""
+    ledger = LedgerRows()
+    for number, answer in enumerate(("Dear Ms Lind <b>", "Dear Mr Lind <b>")):
+        ledger.add("ai_call", at=number, task_id=f"loan-{number}", response_model="atlas", content={"output": answer})
+    ledger.write(store)
+    first, second = ({"origin": ledger.origin, "seq": seq} for seq in (0, 1))
+    page = text_of(opened("compare", **dict(parse_qsl(urlsplit(links.compare_url(first, second)).query))))
+    assert "These two AI calls <b>differ in task and answer</b>." in page
+    assert "<del>Ms</del> <ins>Mr</ins>" in page
+    assert "Lind &lt;b&gt;" in page
+    assert checked[-1] == [(ledger.origin, 0), (ledger.origin, 1)]
+    looks = [(args, kwargs) for args, kwargs in recorded if args[0] == "VIEW"]
+    assert looks == [
+        (("VIEW", f"{ledger.origin}:{seq}", "entry"), {"task_id": f"loan-{seq}"}) for seq in (0, 1)
+    ]  # fmt: skip
+    choice = text_of(opened("compare", a=f"{ledger.origin}:0"))
+    assert f'href="{esc(links.compare_url(first, second))}"' in choice
+    assert "compare=" in choice
+    assert "There is no such event" in text_of(opened("compare", a=f"{ledger.origin}:0", b="x:<b>"))
+
+
+def test_texts_of_log_records_are_checked_with_their_task(store, checked):
+    """A call whose texts came in a log record is shown with them, and the record that commits to them is checked."""
+    ledger = LedgerRows()
+    span = {"trace_id": TRACE, "span_id": "b" * 16, "convention": "otel_genai"}
+    ledger.add("ai_call", task_id="loan-1", **span)
+    ledger.add("log", record_kind="log", content={"output": "from the log"}, **span)
+    ledger.write(store)
+    assert "from the log" in text_of(opened("task", id="loan-1"))
+    assert checked[-1] == [(ledger.origin, 0), (ledger.origin, 1)]
 
 
 def test_an_unknown_task_is_explained(store):

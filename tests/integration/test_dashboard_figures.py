@@ -279,45 +279,13 @@ def test_figures_are_exported_and_recorded(store, recorded):
     assert (said["purpose"], said["row_count"]) == ("review", len(rows))
 
 
-@pytest.mark.parametrize(
-    ("host", "open_anyway", "refused"),
-    [
-        ("127.0.0.1", False, False),
-        ("::1", False, False),
-        ("localhost", False, False),
-        ("0.0.0.0", False, True),
-        ("::", False, True),
-        ("192.0.2.7", False, True),
-        ("localhost.example.com", False, True),
-        ("", False, True),
-        ("192.0.2.7", True, False),
-    ],
-)
-def test_no_sign_in_beyond_this_machine_is_refused(host, open_anyway, refused):
-    """Without a sign-in the dashboard listens on this machine only, unless it is told to do otherwise."""
-    import server
-
-    assert bool(server.refusal(host, without_sign_in=open_anyway)) == refused
-
-
-def test_a_refused_address_ends_the_start(capsys):
-    """The dashboard's own command refuses an address that others reach, and says what to do."""
-    import server
-
-    with pytest.raises(SystemExit) as ended:
-        server.main(["--data", "nowhere", "--host", "192.0.2.7"])
-    assert ended.value.code == 2
-    assert "--without-sign-in" in capsys.readouterr().err.splitlines()[-1]
-
-
 def test_before_and_after_says_what_may_be_chance(store):
     """Two versions of a prompt are compared; equal shares are no change."""
     history(store)
     groups = Analytics(store).calls_by(everything(store), "prompt")
     assert using.default_pair(groups) == ("p\n1", "p\n2")
-    figures = dict(
-        gather.usage_groups(everything(store), "prompt", None, gather.usage(everything(store), "UTC", None).first)
-    )
+    found = gather.usage(everything(store), "UTC", None)
+    figures = {called.group: line for called, line in gather.usage_groups(everything(store), "prompt", found)}
     before, after = figures["p\n1"], figures["p\n2"]
     assert (before[0].value, after[0].value) == (23, 22)
     words = using.change_words(before[-1], after[-1])

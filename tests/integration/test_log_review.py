@@ -95,11 +95,13 @@ def test_a_week_is_running_then_open_then_overdue_until_somebody_signs(database:
 def test_nobody_signs_off_their_own_accesses(database: Database) -> None:
     """Who is among a week's accesses is refused, and a sign-off of theirs that got in does not count.
 
-    Opening a week of the log review is no access of that kind, or whoever reviews could never sign the week of it.
+    Signing in and opening a week of the log review are no accesses of that kind: else whoever reviews could never
+    sign the week in which they do.
     """
     ledger = LedgerRows()
     _access(ledger, "u_1", 1.5)
     _access(ledger, "u_2", 1.5, **{"action": "VIEW", "target.type": "log_review"})
+    _access(ledger, "u_2", 1.4, **{"action": "SIGN_IN", "target.type": "sign-in"})
     _access(ledger, "u_3", 1.5, **{"action": "EXPORT", "target.type": "log_review"})
     _access(ledger, "u_2", 7)
     _access(ledger, "u_2", -0.001)

@@ -23,7 +23,7 @@ def reader(database: Database) -> Reader:
     return Reader(database)
 
 
-ACCESSED = {"action", "target_id", "target_type"}  # of an access, taken out of its attributes for tables
+ACCESSED = {"action", "outcome", "target_id", "target_type"}  # of an access, taken out of its attributes for tables
 
 
 def _seqs(rows: list[dict[str, object]]) -> list[object]:
@@ -99,6 +99,38 @@ def test_pages_are_newest_first_and_complete(database: Database, reader: Reader)
     assert tuple(reader.page(Filter())[0]) == SUMMARY_COLUMNS
 
 
+def test_a_place_is_that_of_the_list_and_leads_along_it(database: Database, reader: Reader) -> None:
+    """An entry's number and neighbours are those of the page, at equal times and in two ledgers too; so are tasks'."""
+    for number, origin in enumerate(("test/a", "test/b")):
+        ledger = LedgerRows(origin)
+        for index in range(5):
+            ledger.add("ai_call", at=index // 2, task_id=f"t{(index + number) % 3}")
+        ledger.add("review", at=0.5, ends=100 + number, task_id="t0")
+        ledger.add("access", at=7)
+        ledger.write(database)
+    where = Filter(event_type=("ai_call", "review"), sizes=(("test/a", 6), ("test/b", 7)))
+    listed = [(row["origin"], row["seq"], row["task_id"]) for row in reader.page(where)]
+    assert len(listed) == 12
+    tasks = list(dict.fromkeys(task for _, _, task in listed))
+    for number, (origin, seq, _) in enumerate(listed):
+        place = reader.place(where, origin, seq)
+        assert place is not None
+        assert (place.number, place.total) == (number + 1, 12)
+        beside = [(each.origin, each.seq, each.task_id) if each else None for each in (place.newer, place.older)]
+        assert beside == [listed[number - 1] if number else None, listed[number + 1] if number < 11 else None]
+    for number, task in enumerate(tasks):
+        place = reader.place_of_task(where, task)
+        assert place is not None
+        assert (place.number, place.total) == (number + 1, 3)
+        assert [each.task_id if each else "" for each in (place.newer, place.older)] == [
+            *([""] if not number else [tasks[number - 1]]), *([""] if number == 2 else [tasks[number + 1]])
+        ]  # fmt: skip
+    assert reader.place(where, "test/b", 6) is None  # an access
+    assert reader.place(where, "test/none", 0) is None
+    assert reader.place_of_task(where, "none") is None
+    assert reader.place(Filter(text="nothing has this"), "test/a", 0) is None
+
+
 def test_each_filter_narrows_to_what_it_says(database: Database, reader: Reader) -> None:
     """Each field of Filter alone finds its one entry among two, and a hostile value is only a value."""
     ledger = LedgerRows()
@@ -172,6 +204,23 @@ def test_text_finds_whole_words_phrases_and_ids(database: Database, reader: Read
     }
 
 
+@pytest.mark.parametrize("is_escaped", [False, True])
+@pytest.mark.parametrize(
+    "word", ["Überweisung", "größe", "ÄRGER", "Straße", "naïve", "журнал", "ΟΔΟΣ", "Øre", "50 %_Çay", "日本", "\\d"]
+)
+def test_case_does_not_matter_beyond_ascii(database: Database, reader: Reader, word: str, is_escaped: bool) -> None:
+    """A word is found in any case of its letters, as text and as JSON escapes it, and nothing that is like it."""
+    ledger = LedgerRows()
+    mixed = "".join(letter.upper() if n % 2 else letter.lower() for n, letter in enumerate(word) if letter != "ß")
+    same = [word, word.lower(), word.upper().replace("SS", "ß"), word.title(), mixed if "ß" not in word else word]
+    for text in (*same, word[:-1] + "x", "\\u00fc"):
+        said = json.dumps([{"role": "user", "content": f"vor{text}nach"}], ensure_ascii=is_escaped)
+        ledger.add("ai_call", content={"input": said})
+    ledger.write(database)
+    for wanted in (f'"{text}"' for text in same):
+        assert _seqs(_streamed(reader, Filter(text=wanted))) == [0, 1, 2, 3, 4], wanted
+
+
 def test_text_filters_of_too_many_words_are_refused(reader: Reader) -> None:
     """A text of very many words is a clear error, not a slow query."""
     with pytest.raises(ConfigError, match="40 words"):
@@ -183,7 +232,7 @@ def test_a_word_is_looked_up_in_the_text_index(database: Database) -> None:
     ledger = LedgerRows()
     ledger.add("ai_call", content={"input": "payslip"})
     ledger.write(database)
-    for term in ("payslip", "old", '"payslip is old"'):
+    for term in ("payslip", "old", "payslip is old", "Überweisung", "für payslip"):
         condition, parameters = content_condition(term)
         with database.client() as client:
             plan = client.query(

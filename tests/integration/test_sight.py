@@ -108,7 +108,7 @@ def test_what_is_about_everything_is_refused_within_a_scope(store, lookup):
     """What can not be narrowed is refused to whoever sees a part only, never answered in whole."""
     asked = () if lookup == "unrecognised" else (0,)
     getattr(Reader(store), lookup)(*asked)
-    with pytest.raises(ConfigError, match="a part of (it|the record) only"):
+    with pytest.raises(ConfigError, match=r"a part of (it|the record) only"):
         getattr(Reader(store, Sight(Filter(service=("a",)))), lookup)(*asked)
 
 

@@ -38,22 +38,22 @@ def test_a_secret_is_shown_once_and_never_kept(file):
     assert [(each["name"], each["role"], each["state"]) for each in listed] == [("Ada", "auditor", "valid")]
     assert listed[0]["scope"] == {"service": ["loans"], "since": 1782864000 * 10**9}
     assert secret not in file.path.read_text() + token(file, "list").output
-    found = file.by_secret(secret, file.all()[0].created_unix_nano)
+    found = file.of_secret(secret)
     assert found is not None
     assert found.scope == Filter(service=("loans",), since=1782864000 * 10**9)
-    assert file.by_secret(secret + "x", found.created_unix_nano) is None
-    assert file.by_secret("", found.created_unix_nano) is None
+    assert file.of_secret(secret + "x") is None
+    assert file.of_secret("") is None
 
 
 def test_a_token_ends_at_its_time_or_when_it_is_revoked(file):
     """A token is valid until it expires, and not a moment after it was revoked by another process."""
     secret, made = file.create("Ada", Role.ENGINEER, 10 * HOUR, Filter(), HOUR)
-    assert file.by_secret(secret, 10 * HOUR - 1)
-    assert not file.by_secret(secret, 10 * HOUR)
-    assert file.is_valid(made.id, HOUR)
+    assert file.of_secret(secret).is_valid(10 * HOUR - 1)
+    assert not file.of_secret(secret).is_valid(10 * HOUR)
+    assert file.by_id(made.id).is_valid(HOUR)
     token(file, "revoke", made.id)
-    assert not file.is_valid(made.id, HOUR)
-    assert not file.by_secret(secret, HOUR)
+    assert not file.by_id(made.id).is_valid(HOUR)
+    assert not file.of_secret(secret).is_valid(HOUR)
     assert "revoked" in token(file, "list").output
 
 
@@ -91,7 +91,7 @@ def test_a_damaged_file_signs_nobody_in(file, damage):
     file.path.write_text(damage(whole))
     assert file.path.read_text() != whole
     with pytest.raises(ConfigError, match=r"tokens\.json"):
-        file.by_secret(secret, HOUR)
+        file.of_secret(secret)
 
 
 def test_a_file_that_others_can_read_is_refused(file):
@@ -99,7 +99,7 @@ def test_a_file_that_others_can_read_is_refused(file):
     secret, _ = file.create("Ada", Role.AUDITOR, 10 * HOUR, Filter(), HOUR)
     file.path.chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        file.by_secret(secret, HOUR)
+        file.of_secret(secret)
 
 
 def test_tokens_made_at_once_are_all_there(file):

@@ -113,6 +113,13 @@ def test_nothing_is_published_beyond_this_machine(compose: dict[str, Any]) -> No
     assert "ports" not in compose["services"]["clickhouse"]
 
 
+def test_whoever_opens_the_dashboard_signs_in(compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for access tokens, and the file of these is in a volume that its container may write to."""
+    dashboard = _parsed(compose, "dashboard", monkeypatch)
+    assert dashboard["sign_in"] == "token"
+    assert f"access:{dashboard['tokens'].parent}" in compose["services"]["dashboard"]["volumes"]
+
+
 def test_writer_and_reader_sign_in_as_themselves(compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Each URL has the user and password that the server is told to create, and the database that is made."""
     roles = compose["configs"]["roles"]["content"]
@@ -286,7 +293,7 @@ def test_the_image_is_made_of_what_is_there() -> None:
             assert f"!{source}" in let_through
     assert text.index("\nUSER otel-audit\n") < text.index('ENTRYPOINT ["otel-audit"]')
     folders = re.findall(r"--mode \d+ (/\w+)", text)
-    assert folders == ["/data", "/anchors"]
+    assert folders == ["/data", "/access", "/anchors"]
 
 
 def test_a_settings_file_sets_options_by_their_names(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 // Keys that work on every page, and the sheet that lists them. They are left alone while somebody types.
 let listening = false;
 let current = null;  // the sheet and the pages of the newest run: one listener serves all
-let leader = 0;  // when "g" was pressed
+let leader = -Infinity;  // when "g" was pressed
 const LEADER_MS = 1500;
+const STEPS = ["j", "k", "J", "K", "u"];
 
 export default function ({ data, parentElement }) {
   const sheet = parentElement.querySelector("dialog");
@@ -46,7 +47,7 @@ function isTyping(event) {
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event) || !current?.sheet.isConnected) return;
   const afterLeader = event.timeStamp - leader < LEADER_MS;
-  leader = 0;
+  leader = -Infinity;
   if (event.key === "?") {
     if (current.sheet.open) current.sheet.close(); else current.sheet.showModal();
   } else if (current.sheet.open) {
@@ -60,7 +61,10 @@ function pressed(event) {
   } else if (afterLeader && event.key in current.pages) {
     go(current.pages[event.key]);
   } else {
-    return;
+    // A step along a list is a link of the page, which says its key.
+    const step = STEPS.includes(event.key) && document.querySelector(`a[href][data-step="${event.key}"]`);
+    if (!step) return;
+    step.click();
   }
   event.preventDefault();
 }

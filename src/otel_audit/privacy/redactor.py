@@ -19,7 +19,7 @@ from otel_audit.privacy.token_lists import mask_tokens
 from otel_audit.privacy.views import views
 
 TOKEN: Final = re.compile(r"\[[a-z][a-z0-9_]{0,31}:k[0-9a-f]{6}:[a-f][0-9a-f]{18}[a-f]\]")
-_WHOLE: Final = re.compile(
+WHOLE: Final = re.compile(  # what stands for a text that was not kept at all
     r"\[(?:hash:k[0-9a-f]{6}:[a-f][0-9a-f]{18}[a-f];\d+ bytes|ref:[^\s\"\\]+;k[0-9a-f]{6}:[a-f][0-9a-f]{18}[a-f]"
     r"|blob:[a-z0-9.+/-]+;\d+ bytes;k[0-9a-f]{6}:[a-f][0-9a-f]{18}[a-f])\]"
 )
@@ -129,7 +129,7 @@ class Redactor:
     # --- modes
 
     def _replaced(self, text: str, mode: Mode) -> str:
-        if _WHOLE.fullmatch(text) and self._redact(text) == text:
+        if WHOLE.fullmatch(text) and self._redact(text) == text:
             return text
         if mode is Mode.REFERENCE and self.policy.reference_base is not None:
             digest = self._keys.digest("ref", text)

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, TypeVar
@@ -153,14 +153,48 @@ _dashboard_port = click.option(
 )
 
 
+def _sign_in(command: _Command) -> _Command:
+    for option in (
+        click.option(
+            "--tokens",
+            type=click.Path(dir_okay=False, path_type=Path),
+            envvar="OTEL_AUDIT_TOKENS",
+            help="File of the access tokens.  [default: DATA/otel-audit/access/tokens.json]",
+        ),
+        click.option(
+            "--sign-in",
+            type=click.Choice(["none", "token"]),
+            envvar="OTEL_AUDIT_SIGN_IN",
+            help="Who may see the dashboard. token: holders of an access token (otel-audit token); none: whoever "
+            "reaches it.  [default: none on 127.0.0.1, token elsewhere]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.command(epilog="\b\nExample: otel-audit up --data audit-data --demo")
 @receiver_options
 @_dashboard_port
+@_sign_in
 @click.option("--no-dashboard", is_flag=True, help="Receiver only.")
 @click.option("--demo", "with_demo", is_flag=True, help="Also run a small example system that makes live traffic.")
-def up(*, dashboard_port: int, no_dashboard: bool, with_demo: bool, **settings: Any) -> None:
+def up(
+    *,
+    dashboard_port: int,
+    sign_in: str | None,
+    tokens: Path | None,
+    no_dashboard: bool,
+    with_demo: bool,
+    **settings: Any,
+) -> None:
     """Run receiver, store and dashboard, until Ctrl-C."""
-    _run(settings, dashboard_port=None if no_dashboard else dashboard_port, with_demo=with_demo)
+    _run(
+        settings,
+        dashboard_port=None if no_dashboard else dashboard_port,
+        with_demo=with_demo,
+        door=_arguments({"sign_in": sign_in, "tokens": tokens}),
+    )
 
 
 @click.command(epilog="\b\nExample: otel-audit serve --url http://writer:secret@clickhouse:8123/audit --host 0.0.0.0")
@@ -174,11 +208,13 @@ def serve(**settings: Any) -> None:
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="OTEL_AUDIT_DATA", help="Data folder.")
 @click.option("--url", envvar="OTEL_AUDIT_URL", help="ClickHouse server, http(s)://user:password@host:port/database.")
 @click.option("--host", default=_LOOPBACK, show_default=True, envvar="OTEL_AUDIT_DASHBOARD_HOST", help="Address.")
+@_sign_in
 @click.option(
-    "--without-sign-in",
-    is_flag=True,
-    envvar="OTEL_AUDIT_WITHOUT_SIGN_IN",
-    help="Serve other machines too, though it has no sign-in: for a proxy that has one.",
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    envvar="OTEL_AUDIT_ALLOWED_HOST",
+    help="Host name that browsers use, such as audit.example.com; others are refused. Repeatable.",
 )
 @_dashboard_port
 @click.option("--otlp-endpoint", envvar="OTEL_AUDIT_OTLP_ENDPOINT", help="Receiver that accesses are recorded at.")
@@ -188,17 +224,19 @@ def serve(**settings: Any) -> None:
     envvar="OTEL_AUDIT_ANCHOR_DIR",
     help="Folder with the anchored checkpoints.",
 )
-def dashboard(*, host: str, without_sign_in: bool, dashboard_port: int, **places: Any) -> None:
+def dashboard(*, host: str, dashboard_port: int, allowed_hosts: tuple[str, ...], **places: Any) -> None:
     """Run the dashboard alone, beside a running receiver or on a ClickHouse server."""
     if not (places["data"] or places["url"]):
         raise click.UsageError("give --data DIR (a data folder) or --url URL (a ClickHouse server)")
-    arguments = ["--host", host, "--port", str(dashboard_port)]
-    if without_sign_in:
-        arguments.append("--without-sign-in")
-    for name, value in places.items():
-        if value:
-            arguments += [f"--{name.replace('_', '-')}", str(value)]
+    arguments = ["--host", host, "--port", str(dashboard_port), *_arguments(places)]
+    for name in allowed_hosts:
+        arguments += ["--allowed-host", name]
     raise click.exceptions.Exit(subprocess.call(dashboard_command(arguments)))
+
+
+def _arguments(options: dict[str, Any]) -> list[str]:
+    """The options that were given, as the dashboard's own process takes them."""
+    return [word for name, value in options.items() if value for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def dashboard_command(arguments: list[str]) -> list[str]:
@@ -211,7 +249,7 @@ def dashboard_command(arguments: list[str]) -> list[str]:
     raise ConfigError("the dashboard is not installed: pip install 'otel-audit[dashboard]'")
 
 
-def _run(settings: dict[str, Any], *, dashboard_port: int | None, with_demo: bool) -> None:
+def _run(settings: dict[str, Any], *, dashboard_port: int | None, with_demo: bool, door: Sequence[str] = ()) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(MaskingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -221,7 +259,7 @@ def _run(settings: dict[str, Any], *, dashboard_port: int | None, with_demo: boo
     with children.Children() as family, contextlib.ExitStack() as stack:
         if dashboard_port is not None:
             dashboard_port = children.free_port(_LOOPBACK, dashboard_port, "--dashboard-port")
-            arguments = ["--port", str(dashboard_port), "--data", str(settings["data"]), "--wait-for-receiver"]
+            arguments = ["--port", str(dashboard_port), "--data", str(settings["data"]), "--wait-for-receiver", *door]
             if settings["anchor_dir"]:
                 arguments += ["--anchor-dir", str(settings["anchor_dir"])]
             family.start("dashboard", dashboard_command(arguments))

@@ -5,11 +5,9 @@ The file is written whole or not at all, readable by its owner alone, and one wr
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
@@ -22,7 +20,7 @@ from typing import Any, Final
 from otel_audit.errors import ConfigError
 from otel_audit.model import Filter
 from otel_audit.store.filters import NO_SCOPE
-from otel_audit.store.folder import private_text, write_whole
+from otel_audit.store.folder import only_writer, private_text, write_whole
 
 _PREFIX: Final = "oat_"  # a scanner of repositories and logs can find one that was lost
 _SECRET_BYTES: Final = 32
@@ -106,35 +104,30 @@ class TokenFile:
         """End a token now; one that is ended already stays as it is. Raises ConfigError when there is none."""
         with self._changing():
             tokens = self.all()
-            found = next((each for each in tokens if each.id == token_id), None)
+            found = self.by_id(token_id)
             if found is None:
                 raise ConfigError(f"there is no token {token_id!r}; `otel-audit token list` has their ids")
             ended = found if found.revoked_unix_nano else replace(found, revoked_unix_nano=now_unix_nano)
             self._write([ended if each is found else each for each in tokens])
         return ended
 
-    def by_secret(self, secret: str, now_unix_nano: int) -> AccessToken | None:
-        """The valid token of a secret. Every token is compared, each in constant time."""
+    def of_secret(self, secret: str) -> AccessToken | None:
+        """The token of a secret, also one that has ended. Every token is compared, each in constant time."""
         digest, found = _digest(secret), None
         for each in self.all():
-            if hmac.compare_digest(each.sha256_hex, digest) and each.is_valid(now_unix_nano):
+            if hmac.compare_digest(each.sha256_hex, digest):
                 found = each
         return found
 
-    def is_valid(self, token_id: str, now_unix_nano: int) -> bool:
-        """Whether a token is there and may still be used."""
-        return any(each.id == token_id and each.is_valid(now_unix_nano) for each in self.all())
+    def by_id(self, token_id: str) -> AccessToken | None:
+        """The token with this id, also one that has ended."""
+        return next((each for each in self.all() if each.id == token_id), None)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.path.parent / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with only_writer(self.path.parent):
                 yield
-            finally:
-                os.close(descriptor)
         except OSError as exc:
             raise ConfigError(f"{self.path}: the access tokens can not be written: {exc.strerror}") from exc
 

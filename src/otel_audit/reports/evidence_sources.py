@@ -11,7 +11,7 @@ from otel_audit.anchors.digests import read_digests
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.opened import read_anchors
 from otel_audit.anchors.settings import load_anchors, parse_anchors
-from otel_audit.anchors.tokens import stored_tokens
+from otel_audit.anchors.tokens import stored_attestations
 from otel_audit.anchors.witness import read_witnessed
 from otel_audit.errors import ConfigError, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
@@ -24,7 +24,7 @@ from otel_audit.store.folder import DataFolder
 def evidence_to_hand_over(
     folder: DataFolder | None, anchor_dir: Path | None, anchors_from: Path | None
 ) -> AnchorReading:
-    """All that anchors hold, for a bundle: records, cosigned checkpoints, timestamps and digests, and S3.
+    """All that anchors hold, for a bundle: records, cosigned checkpoints, timestamps, proofs and digests, and S3.
 
     ``anchor_dir`` is the anchor folder (None: the data folder's own), ``anchors_from`` a TOML file of ``[[anchors]]``.
     Cosignatures and timestamps go along as they are: whoever checks the bundle judges them by their own trust. Raises
@@ -32,7 +32,7 @@ def evidence_to_hand_over(
     """
     place = anchor_dir or (folder.anchors if folder else None)
     records = FileAnchor(place) if place is not None and place.is_dir() else None
-    stored = [stored_tokens(records), read_witnessed(records.folder, [])] if records else []
+    stored = [stored_attestations(records), read_witnessed(records.folder, [])] if records else []
     external = load_anchors(anchors_from) if anchors_from else ()
     in_s3 = [settings for settings in external if settings.kind == "s3"]
     origins = [folder.identity().origin] if folder and in_s3 else None

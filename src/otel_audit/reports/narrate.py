@@ -29,7 +29,17 @@ _DECISIONS: Final = {
     "abandoned": "left the review without a decision",
 }
 _OPERATIONS: Final = {"embeddings": "made embeddings", "rerank": "ranked documents"}
-_ACCESS: Final = {"VIEW": "opened", "SEARCH": "searched", "EXPORT": "exported", "VERIFY": "verified"}
+_ACCESS: Final = {
+    "VIEW": "opened",
+    "SEARCH": "searched",
+    "EXPORT": "exported",
+    "VERIFY": "verified",
+    "SHARE": "shared the view",
+    "UNSHARE": "stopped sharing the view",
+    "SIGN_IN": "signed in to",
+    "SIGN_OUT": "signed out of",
+    "OPEN": "was refused",
+}
 
 
 def duration_words(seconds: float | None) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError
-from otel_audit.model import Called, ConfidenceBin, Filter, QuickReview, Reviewed
+from otel_audit.model import Called, ConfidenceBin, Filter, QuickReview, Reviewed, Sight
 from otel_audit.store.database import Database
-from otel_audit.store.filters import conditions
+from otel_audit.store.filters import EVERYTHING, conditions
 from otel_audit.store.sql_text import sql, sql_blocks
 
 _GROUPS: Final = sql_blocks("analytics_groups")
@@ -42,9 +42,14 @@ class FirstDecisions:
 
 
 class Analytics:
-    """Figures over the ledgers of one database. Safe to share between threads: each call borrows a client."""
+    """Figures over the ledgers of one database. Safe to share between threads: each call borrows a client.
 
-    def __init__(self, database: Database) -> None:
+    They look at other entries of a task, too. So whoever may see a part of the record only is refused: ConfigError.
+    """
+
+    def __init__(self, database: Database, sight: Sight = EVERYTHING) -> None:
+        if sight.scope != Filter():
+            raise ConfigError("figures are of all of the record, and you see a part of it only")
         self._database = database
 
     def reviews(self, where: Filter) -> Reviewed:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from otel_audit.errors import MalformedInput, VerificationError
 from otel_audit.ledger.diagnosis import split_encoding
 from otel_audit.ledger.encoding import varint
-from otel_audit.ledger.merkle import SubtreeGetter
+from otel_audit.ledger.merkle import SubtreeGetter, node_hash
 from otel_audit.ledger.schema import COLUMNS, Column, ColumnType
 from otel_audit.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, tile_subtrees
 from otel_audit.ledger.verify import RowBlock
@@ -178,7 +178,16 @@ class EvidenceReader:
             found = edges[level].get(index)
             return self.tile(origin, level, index) if found is None else found  # which says what is wrong with it
 
-        return lru_cache(_SUBTREES_KEPT)(tile_subtrees(size, tile, tail_leaves))
+        stored = tile_subtrees(size, tile, tail_leaves)
+
+        @lru_cache(_SUBTREES_KEPT)
+        def subtree(level: int, index: int) -> bytes:
+            if level % TILE_HEIGHT == 0:
+                return stored(level, index)
+            # From its halves, which the proofs of neighbours need as well: each node of a tile is hashed once.
+            return node_hash(subtree(level - 1, 2 * index), subtree(level - 1, 2 * index + 1))
+
+        return subtree
 
     def checkpoints(self, origin: str, smallest: int, largest: int) -> Generator[StoredNote, None, None]:
         """Yield the stored checkpoints of these sizes (both included), in order of size."""

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError
@@ -147,26 +148,45 @@ def _term_condition(term: str, *, texts: bool) -> tuple[str, Parameters]:
 def content_condition(term: str) -> tuple[str, Parameters]:
     """The condition on ``audit_content AS c`` for a text that has ``term`` in it, ignoring case.
 
-    A term of fewer than four letters and digits, and nothing else, matches whole words only.
+    A term of fewer than four letters and digits of ASCII, and nothing else, matches whole words only.
     """
     blocks = sql_blocks("reader_filters")
     lowered = term.lower()
     tokens = _TOKEN.findall(lowered)
-    if not term.isascii():
-        return blocks["content_spellings"], {"spellings": _spellings(term)}
     if tokens == [lowered] and len(lowered) < _INDEXED_LENGTH:
         return blocks["content_tokens"], {"tokens": [escape + lowered for escape in _JSON_ESCAPES]}
-    # The text index knows words: each long word of a phrase narrows, then the phrase itself decides.
+    # The text index knows words of ASCII: each long one of a term narrows, then the term itself decides.
     words = [token for token in tokens if len(token) >= _INDEXED_LENGTH and token != lowered]
-    patterns = [f"%{word}%" for word in words] + [f"%{escape_like(lowered)}%"]
+    patterns = [f"%{word}%" for word in words] + ([f"%{escape_like(lowered)}%"] if term.isascii() else [])
     conditions = [blocks["content_like"].replace("{pattern:", f"{{pattern{n}:") for n in range(len(patterns))]
-    return " AND ".join(conditions), {f"pattern{n}": pattern for n, pattern in enumerate(patterns)}
+    parameters: Parameters = {f"pattern{n}": pattern for n, pattern in enumerate(patterns)}
+    if not term.isascii():
+        conditions.append(blocks["content_match"])
+        parameters["expression"] = "".join(map(_any_case, term))
+    return " AND ".join(conditions), parameters
 
 
-def _spellings(term: str) -> list[str]:
-    """The term as it is, and as JSON escapes it (which hides its case from the engine)."""
-    cases = (term, term.lower(), term.upper(), term.title())
-    return list(dict.fromkeys([term, *(json.dumps(case)[1:-1] for case in cases)]))
+def _any_case(letter: str) -> str:
+    r"""One letter as a regular expression (RE2) over lower-case text: as it is, or each case of it as JSON escapes it.
+
+    >>> print(_any_case("Ä"))
+    (?:\\u00c4|\\u00e4|ä)
+    """
+    if letter.isascii():
+        return re.escape(letter.lower())
+    cases = _same_letter().get(letter.casefold(), letter)
+    escaped = [re.escape(json.dumps(case)[1:-1]) for case in cases]
+    return f"(?:{'|'.join(dict.fromkeys([*escaped, *(case.lower() for case in cases)]))})"
+
+
+@cache
+def _same_letter() -> dict[str, str]:
+    """Letters beyond ASCII that differ in case alone (as the sigmas do), by what Unicode folds them to."""
+    found: dict[str, str] = {}
+    for letter in map(chr, range(0x80, 0x20000)):
+        if letter.isalpha():
+            found[letter.casefold()] = found.get(letter.casefold(), "") + letter
+    return found
 
 
 def escape_like(text: str) -> str:

@@ -7,6 +7,7 @@ whole or not at all: it is written beside its place, synced, and only then given
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -119,6 +120,11 @@ class DataFolder:
     def tokens_file(self) -> Path:
         """Where ``otel-audit token`` keeps what it knows of the dashboard's access tokens."""
         return self.home / "access" / "tokens.json"
+
+    @property
+    def views_file(self) -> Path:
+        """Where the dashboard keeps the views that people saved."""
+        return self.home / "views" / "views.json"
 
     @property
     def lock_file(self) -> Path:
@@ -297,6 +303,18 @@ def write_whole(path: Path, text: str, *, replace: bool) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     _sync(path.parent)
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold a folder of small files, made where it is missing: nobody else who asks so changes them meanwhile."""
+    folder.mkdir(mode=_PRIVATE_DIR, parents=True, exist_ok=True)
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE_FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync(folder: Path) -> None:

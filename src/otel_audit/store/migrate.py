@@ -24,8 +24,6 @@ from otel_audit.store.sql_text import sql
 
 _UNKNOWN_DATABASE: Final = 81  # ClickHouse error code
 _FILE_NAME: Final = re.compile(r"(\d{4})_(\w+)\.sql")
-_RECORD_COLUMNS: Final = ("version", "name", "sha256", "applied_at")
-_RECORD_TYPES: Final = ("UInt32", "String", "String", "DateTime64(9, 'UTC')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +77,13 @@ def migrate(database: Database, known: Sequence[Migration] | None = None) -> lis
                 # Only where it is named: without a server-side parameter the driver would format the text itself.
                 named = "{texts_policy:String}" in statement
                 client.command(statement, parameters={"texts_policy": database.texts_policy} if named else None)
-            row = [migration.version, migration.name, migration.sha256_hex, time.time_ns()]
-            client.insert("audit_migrations", [row], column_names=_RECORD_COLUMNS, column_type_names=_RECORD_TYPES)
+            record = {
+                "version": migration.version,
+                "name": migration.name,
+                "sha256": migration.sha256_hex,
+                "applied_unix_nano": time.time_ns(),
+            }
+            client.command(sql("engine_record_migration"), parameters=record)
     return missing
 
 

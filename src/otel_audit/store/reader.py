@@ -52,6 +52,25 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class Beside:
+    """An entry that stands beside another one in a list: its key, and its task ("" for none)."""
+
+    origin: str
+    seq: int
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in a list, newest first: ``number`` (from 1) of ``total``, and what stands beside it."""
+
+    number: int
+    total: int
+    newer: Beside | None
+    older: Beside | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
     """A checkpoint as stored: the signed note, and the size and root hash it states."""
 
@@ -119,6 +138,14 @@ class Reader:
         return self._filtered(
             "reader_page", where, columns=_COLUMNS["summary"], per_page=per_page, offset=(page - 1) * per_page
         )
+
+    def place(self, where: Filter, origin: str, seq: int) -> Place | None:
+        """Where an entry stands in the list that ``page`` gives; None when it does not match."""
+        return self._place("reader_place", where, origin=origin, seq=seq)
+
+    def place_of_task(self, where: Filter, task_id: str) -> Place | None:
+        """Where a task stands among the tasks of the matching entries, by its newest one; None when none is its."""
+        return self._place("reader_place_of_task", where, task_id=task_id)
 
     def facet(self, where: Filter, column: str, limit: int = 20) -> list[tuple[str, int]]:
         """Values of ``column`` (one of FACETS) among the matching entries, most frequent first.
@@ -230,6 +257,14 @@ class Reader:
         """Losses that the receiver recorded since then, by reason: how many, most frequent first."""
         rows = self._of_all("doctor_internal", since=since_unix_nano, limit=limit)
         return {row["reason"]: row["lost"] for row in rows}
+
+    def _place(self, statement: str, where: Filter, **parameters: Any) -> Place | None:
+        found = self._filtered(statement, where, **parameters)[0]
+        if not found["found"]:
+            return None
+        number, total = found["above"] + 1, found["total"]
+        newer, older = (Beside(place[1], place[2], task_id) for place, task_id in (found["newer"], found["older"]))
+        return Place(number, total, newer if number > 1 else None, older if number < total else None)
 
     def _keys(self, where: Filter, limit: int | None) -> Iterator[list[tuple[str, int]]]:
         """Yield (origin, seq) of every match, in order, up to where the ledgers end at the first call."""

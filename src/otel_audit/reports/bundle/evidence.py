@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from otel_audit.anchors import AnchorReading
+from otel_audit.anchors.proofs import KIND as OPENTIMESTAMPS
 from otel_audit.errors import ConfigError, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.digest import StoredDigest, read_digest
@@ -121,9 +122,9 @@ class Collector:
     def anchors(self, origin: str, last_seq: int) -> list[tuple[AnchoredCheckpoint, list[bytes]]]:
         """Return the anchored checkpoints that speak for a ledger up to ``last_seq``, with consistency proofs.
 
-        Of each anchor: the first that covers all entries, which is nearest to them in time, and the newest.
-        One that is beyond the ledger's checkpoint has no proof, and goes along without: what it has seen is not
-        in the store any more (anchors are read before the store).
+        Of each anchor: the first that covers all entries, which is nearest to them in time, and the newest; of
+        OpenTimestamps those that lead to a block, if there are any. One that is beyond the ledger's checkpoint has no
+        proof, and goes along without: what it has seen is not in the store any more (anchors are read before it).
         """
         ledger = self.ledger(origin)
         chosen: list[AnchoredCheckpoint] = []
@@ -136,7 +137,8 @@ class Collector:
         for place in sorted({place for _, place, _, _ in usable}):
             there = [(size, self._anchored[index]) for size, each, _, index in usable if each == place]
             covering = [each for size, each in there if size > last_seq]
-            chosen += dict.fromkeys([*covering[:1], there[-1][1]])
+            newest = [each for _, each in reversed(there)]
+            chosen += dict.fromkeys([*_complete_first(covering)[:1], _complete_first(newest)[0]])
         proven = [(each, ledger.consistency(read_checkpoint(each.note).size)) for each in chosen]
         return [*proven, *((self._anchored[index], []) for *_, index in known[len(usable) :][-1:])]
 
@@ -198,6 +200,11 @@ class Collector:
 def _place(anchored: AnchoredCheckpoint) -> tuple[str, str]:
     """Which anchor it is from: the file anchor begins a file each day, others name size or line in the source."""
     return anchored.kind, "" if anchored.kind == "file" else _WHICH_RECORD.sub("", anchored.source)
+
+
+def _complete_first(anchored: list[AnchoredCheckpoint]) -> list[AnchoredCheckpoint]:
+    """In the same order, but promises after all that prove something already."""
+    return sorted(anchored, key=lambda each: each.kind == OPENTIMESTAMPS and not each.block_header)
 
 
 def _of(stored: Iterable[tuple[bytes, bytes, str]], commitment: str) -> list[tuple[bytes, str]]:

@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import IO, Any, BinaryIO, Final
 
+from otel_audit.anchors.proofs import KIND as OPENTIMESTAMPS
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
 from otel_audit.ledger.note import Signer
@@ -27,13 +28,14 @@ from otel_audit.reports._csv import csv_chunks
 from otel_audit.reports._times import iso_nano
 from otel_audit.reports.bundle.cover import Facts, cover_page, readme
 from otel_audit.reports.bundle.evidence import Collector, EvidenceRow, Key
+from otel_audit.reports.bundle.verify_bundle import one_line
 from otel_audit.reports.export import json_line
 
 FORMAT: Final = "otel-audit-bundle/1"
 _FIXED_TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can state: the same rows give the same bytes
 _COPY_BYTES: Final = 1 << 20
 _ROWS_AT_ONCE: Final = 512
-_LINE_BREAKS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_SUFFIXES: Final = {"rfc3161": ".tsr", OPENTIMESTAMPS: ".note.ots"}  # of evidence that is over the note beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,7 @@ class _Set:
             self.files["jsonl"].write(f"{json_line(row.columns)}\n".encode())
             for text in row.texts:
                 record = {"origin": row.origin, "seq": row.seq, "name": text.name, "opening": text.opening.hex()}
-                line = json.dumps({**record, "value": text.value}, ensure_ascii=False, separators=(",", ":"))
-                self.files["texts.jsonl"].write(f"{line.translate(_LINE_BREAKS)}\n".encode())
+                self.files["texts.jsonl"].write(one_line({**record, "value": text.value}))
 
 
 class _Writer:
@@ -159,7 +160,9 @@ class _Writer:
         for row in rows:
             ledger = self._collector.ledger(row.origin)
             proof = format_proof(InclusionProof(row.seq, ledger.inclusion(row.seq), ledger.note))
-            self._put(f"proofs/{numbers[row.origin]}/{row.seq}{SUFFIX}", proof.encode(), listed=False)
+            # Hashes hardly get smaller, and to begin a compression costs more than the proof.
+            member = zip_member(f"proofs/{numbers[row.origin]}/{row.seq}{SUFFIX}")
+            self._zip.writestr(member, proof.encode(), zipfile.ZIP_STORED)
 
     def _ledger(self, number: int, origin: str, *sets: _Set) -> dict[str, Any]:
         """Write a ledger's checkpoint and anchors."""
@@ -193,8 +196,10 @@ class _Writer:
         self._put(f"{name}.json", _json(record))
         if anchored.evidence:
             self._put(f"{name}{_suffix(anchored)}", anchored.evidence)
-        if anchored.kind == "rfc3161":
-            self._put(f"{name}.note", anchored.note.encode())  # the bytes that openssl takes
+        if anchored.kind in _SUFFIXES:
+            self._put(f"{name}.note", anchored.note.encode())  # the bytes that openssl and ots take
+        if anchored.block_header:
+            self._put(f"{name}.header", anchored.block_header)
 
     def _digests(self, *sets: _Set) -> int:
         """Write the digests over all ledgers, and return how many."""
@@ -304,7 +309,7 @@ def _base64(hashes: Iterable[bytes]) -> list[str]:
 
 
 def _suffix(anchored: AnchoredCheckpoint) -> str:
-    return ".tsr" if anchored.kind == "rfc3161" else ".evidence"
+    return _SUFFIXES.get(anchored.kind, ".evidence")
 
 
 def zip_member(name: str) -> zipfile.ZipInfo:

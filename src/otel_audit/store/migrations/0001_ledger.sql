@@ -112,7 +112,7 @@ CREATE TABLE IF NOT EXISTS audit_content
     trace_id String CODEC(ZSTD(1)),
     span_id String CODEC(ZSTD(1)),
     INDEX by_trace trace_id TYPE bloom_filter(0.01) GRANULARITY 1,
-    INDEX words lower(value) TYPE text(tokenizer = 'splitByNonAlpha')
+    INDEX words lowerUTF8(value) TYPE text(tokenizer = 'splitByNonAlpha')
 )
 ENGINE = MergeTree
 PARTITION BY (retention_class, toYYYYMM(recorded_at))

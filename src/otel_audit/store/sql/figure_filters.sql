@@ -95,8 +95,9 @@
 (e.event_type = 'access' AND e.attributes['audit.action'] = 'VERIFY'
  AND e.attributes['audit.outcome'] NOT IN ('', 'success'))
 
--- name: looks (accesses to the trail, other than opening a week of the log review: that is the review itself)
-(e.event_type = 'access'
+-- name: looks (accesses to the trail, other than coming and going, and opening a week of the log review: that is the
+-- review itself)
+(e.event_type = 'access' AND e.attributes['audit.action'] NOT IN ('SIGN_IN', 'SIGN_OUT')
  AND NOT (e.attributes['audit.action'] = 'VIEW' AND e.attributes['audit.target.type'] = 'log_review'))
 
 -- name: unrecognised (look like GenAI, by attribute names, record name or scope, but no convention recognised or could

@@ -58,6 +58,7 @@ e.capture_policy AS capture_policy,
 e.duplicate_of AS duplicate_of,
 e.remarks AS remarks,
 e.attributes['audit.action'] AS action,
+e.attributes['audit.outcome'] AS outcome,
 e.attributes['audit.target.id'] AS target_id,
 e.attributes['audit.target.type'] AS target_type,
 lower(hex(e.hash)) AS hash

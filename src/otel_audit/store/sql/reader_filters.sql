@@ -138,10 +138,10 @@ hasAny(e.rationale_code, {rationale_code:Array(String)})
 )
 
 -- name: content_like (served by the text index when the pattern is letters and digits alone, four or more)
-lower(c.value) LIKE {pattern:String}
+lowerUTF8(c.value) LIKE {pattern:String}
 
 -- name: content_tokens (whole words: for those too short to look for inside of others)
-hasAnyTokens(lower(c.value), {tokens:Array(String)})
+hasAnyTokens(lowerUTF8(c.value), {tokens:Array(String)})
 
--- name: content_spellings (text beyond ASCII: lower() knows none of it, and JSON may carry it escaped)
-multiSearchAnyCaseInsensitiveUTF8(c.value, {spellings:Array(String)}) > 0
+-- name: content_match (a term beyond ASCII, whose letters JSON may carry escaped)
+match(lowerUTF8(c.value), {expression:String})
