@@ -98,6 +98,18 @@ def test_the_tables_are_those_of_an_export(stored, built):
     assert "'=cmd()|x" in files["entries.csv"].decode()
 
 
+def test_what_a_filter_asks_for_is_stated(stored, built):
+    """Each kind of a filter's value is in the manifest in words: numbers, several values, times."""
+    where = Filter(service=("service-a", "service-b"), confidence_from=0.5, since=START, words_per_minute=250)
+    stated = json.loads(unpacked(make(stored, built, where)[1])["manifest.json"])["filter"]
+    assert (stated["service"], stated["confidence_from"], stated["words_per_minute"]) == (
+        "service-a; service-b",
+        "0.5",
+        "250",
+    )
+    assert stated["since"].endswith("Z")
+
+
 def test_an_erased_text_is_listed_with_its_statement(stored, built, tmp_path, trust):
     """A text that is gone is ERASED where a signed entry says so, and the bundle brings that entry with its proof."""
     where = Filter(since=START + ERASED * SECOND, until=START + (ERASED + 1) * SECOND)

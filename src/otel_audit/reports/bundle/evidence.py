@@ -135,22 +135,24 @@ class Collector:
         """Return the anchored checkpoints that speak for a ledger up to ``last_seq``, with consistency proofs.
 
         Of each anchor: the first that covers all entries, which is nearest to them in time, and the newest; of
-        OpenTimestamps those that lead to a block, if there are any. One that is newer than the ledger's checkpoint is
-        not of use: the store has no proof to it yet.
+        OpenTimestamps those that lead to a block, if there are any. One that is beyond the ledger's checkpoint has no
+        proof, and goes along without: what it has seen is not in the store any more (anchors are read before it).
         """
         ledger = self.ledger(origin)
         chosen: list[AnchoredCheckpoint] = []
-        usable = sorted(
+        known = sorted(
             (read_checkpoint(each.note).size, _place(each), each.source, index)
             for index, each in enumerate(self._anchored)
-            if each.origin == origin and 0 < read_checkpoint(each.note).size <= ledger.checkpoint.size
+            if each.origin == origin and read_checkpoint(each.note).size > 0
         )
+        usable = [each for each in known if each[0] <= ledger.checkpoint.size]
         for place in sorted({place for _, place, _, _ in usable}):
             there = [(size, self._anchored[index]) for size, each, _, index in usable if each == place]
             covering = [each for size, each in there if size > last_seq]
             newest = [each for _, each in reversed(there)]
             chosen += dict.fromkeys([*_complete_first(covering)[:1], _complete_first(newest)[0]])
-        return [(each, ledger.consistency(read_checkpoint(each.note).size)) for each in chosen]
+        proven = [(each, ledger.consistency(read_checkpoint(each.note).size)) for each in chosen]
+        return [*proven, *((self._anchored[index], []) for *_, index in known[len(usable) :][-1:])]
 
     def digests(self, lasts: Mapping[str, int]) -> list[tuple[StoredDigest, dict[str, list[bytes]]]]:
         """Return the digests that name a ledger of ``lasts``, with the consistency proof of each such ledger.
@@ -191,7 +193,10 @@ class Collector:
             same.append((text.commitment, text.opening, text.value.decode("utf-8", "backslashreplace")))
         for block in self._evidence.picked_rows(origin, seqs):
             for row in block.rows():
-                columns = decode(row.encoding)
+                try:
+                    columns = decode(row.encoding)
+                except Broken as exc:
+                    raise VerificationError(f"{origin}: entry {row.seq}: {exc.args[1]}; run otel-audit verify") from exc
                 texts = tuple(
                     Text(name, *found[0])
                     for name, commitment in sorted(columns["content"].items())
