@@ -106,7 +106,7 @@ def guarded(route: Route) -> Route:
 
     async def endpoint(request: Request) -> Response:
         if needed is not roles.Open.EVERYBODY and not deps.person().may(needed):
-            await run_in_threadpool(deps.record, "OPEN", request.url.path, "route", outcome="failure")
+            await run_in_threadpool(deps.record, "OPEN", route.path, "route", outcome="failure")
             return PlainTextResponse(f"Your access token does not let you {needed}.", 403)
         found: Response = await answer(request)
         return found
