@@ -12,10 +12,11 @@ another way (`otel-audit keys export`), or from your own files. Steps:
  3  Each ledger's checkpoint is signed by such a key.
  4  Each anchored checkpoint is signed, too, and one of both continues the other. A timestamp is over its note. So are
     the checkpoints in each daily digest over all ledgers, which is signed itself.
- 5  Each entry's hash leads to the root of the checkpoint, by its proof.
+ 5  Each entry's hash leads to the root of the checkpoint, by its proof. Its times do not contradict the entry before,
+    nor, by more than an hour, what a witness or a checked timestamp attests.
  6  Each text is the one that its entry commits to, or a signed erasure says that it is gone.
  7  Each cell of the tables is what the entry says.
- 8  Counts and period of the manifest are those of the entries.
+ 8  Counts and period of the manifest are those of the entries; where it states no filter, none is left out between.
 
 Exit code 0: nothing was altered. 1: something was, or nothing could be proved. 2: it could not be checked.
 """
@@ -96,6 +97,7 @@ CELLS = [(name, TYPES.get(name, "hash" if name == "hash" else "text")) for name 
 FORMULA = re.compile("[\\s\ufeff\u200b\0]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]|[\t\r\n]")
 LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 NANOS = 10**9
+TOLERANCE = 3600 * NANOS  # for clocks that differ, and for the time an anchor takes to attest
 SHA256 = "608648016503040201"  # its object identifier, 2.16.840.1.101.3.4.2.1
 LISTED = 1000  # findings of one kind that are listed singly; the rest is counted
 
@@ -612,6 +614,8 @@ class Verification:
         self.rows = dict.fromkeys(("entries", "related", "texts", "gone", "proven"), 0)
         self.statements, self.erasures, self.checkpoints, self.anchored = [], {}, {}, {}
         self.anchors, self.attested, self.windows, self.timestamps = {}, {}, {}, []
+        self.moments = {}  # of a ledger: (size, when somebody else saw that many entries, whether that was at once)
+        self.gaps, self.expired = {}, set()  # of a ledger: the first seq that is not there; those that have a retention
         self.doubts, self.last, self.per_ledger = {}, {}, Counter()
         self.period = [None, None]
         self.manifest = {}
@@ -894,7 +898,7 @@ class Verification:
             note = self.checkpoints[origin][3]
             witnesses = set(cosigners(note, self.trust["witnesses"]))
             for anchor, record in self.anchors[origin]:
-                witnesses |= self.guard(anchor, origin, self.check_anchor, record, origin) or set()
+                witnesses |= self.guard(anchor, origin, self.check_anchor, record, origin, anchor) or set()
             if len(witnesses) < self.trust["quorum"]:
                 detail = "%d of the trusted witnesses cosigned, %d are needed" % (len(witnesses), self.trust["quorum"])
                 self.add("WITNESS_QUORUM_MISSING", detail, origin)
@@ -907,12 +911,15 @@ class Verification:
         self.checkpoints[origin] = (number, size, root, note)
         return True
 
-    def check_anchor(self, record, origin):
+    def check_anchor(self, record, origin, name=""):
         """Check an anchored checkpoint, and that it and the ledger's checkpoint are of one history."""
         size, root, keys = open_checkpoint(record["note"], self.keys, origin)
         doubt = self.doubt_about(origin, keys, size)
         _, base_size, base_root, _ = self.checkpoints[origin]
         hashes = [unbase64(each) for each in record["consistency"]]
+        if size > base_size and not hashes:
+            raise Broken("ROLLBACK", "it has seen %d entries, but the newest checkpoint here is of %d: the ledger was "
+                         "put back to an older state" % (size, base_size))  # fmt: skip
         first, second = sorted([(size, root), (base_size, base_root)])
         if not is_consistent(*first, *second, hashes):
             code = "SPLIT_VIEW" if size == base_size else "CHAIN_REBUILT"
@@ -920,6 +927,9 @@ class Verification:
                          % (size, base_size))  # fmt: skip
         if not doubt:
             self.anchored[origin] = max(self.anchored.get(origin, 0), size)
+            if name in self.attested:
+                is_prompt = record["kind"] != "opentimestamps"  # a block comes hours later
+                self.moments.setdefault(origin, []).append((size, self.attested[name], is_prompt))
         return set(cosigners(record["note"], self.trust["witnesses"]))
 
     def check_digests(self):
@@ -993,7 +1003,7 @@ class Verification:
 
     def check_set(self, name):
         """Check the entries of a set one by one, beside their texts and their lines in the tables."""
-        texts, last, bad_tables = Texts(self, name), None, set()
+        texts, last, recorded, bad_tables = Texts(self, name), None, 0, set()
         with self.open(name + ".csv") as as_csv, self.open(name + ".jsonl") as as_json:
             header = ("\ufeff" + ",".join(CSV_COLUMNS) + "\r\n").encode()
             if as_csv.read(len(header)) != header:
@@ -1003,7 +1013,15 @@ class Verification:
                 if last is not None and place <= last:
                     code = "ROW_DUPLICATED" if place == last else "ROW_REORDERED"
                     self.add(code, "%s.bin: entry %d follows entry %d" % (name, place[1], last[1]), *place)
-                last = place
+                elif last is not None and last[0] == place[0] and row["recorded_at"] < recorded:
+                    detail = "by its time it was recorded before entry %d" % last[1]
+                    self.add("NON_MONOTONIC", detail, *place, "recorded_at")
+                if name == "entries" and place[1] > self.last.get(place[0], -1) + 1:
+                    self.gaps.setdefault(place[0], self.last.get(place[0], -1) + 1)
+                if row["event_type"] == "retention":
+                    self.expired.add(place[0])
+                last, recorded = place, row["recorded_at"]
+                self.check_times(row)
                 found = texts.of(row)
                 self.check_proof(row)
                 for kind, file, line in (("csv", as_csv, csv_line), ("jsonl", as_json, json_line)):
@@ -1039,6 +1057,20 @@ class Verification:
         except Broken as exc:
             return self.add(exc.args[0], exc.args[1], origin, seq)
         self.rows["proven"] += 1
+        return None
+
+    def check_times(self, row):
+        """Compare an entry's times with those at which somebody else saw its ledger."""
+        for size, moment, is_prompt in self.moments.get(row["origin"], ()):
+            for column in ("recorded_at", "event_time"):
+                if row["seq"] < size and row[column] > moment + TOLERANCE:
+                    code, seen = "FUTURE_DATED", "was there already"
+                elif is_prompt and row["seq"] >= size and column == "recorded_at" and row[column] < moment - TOLERANCE:
+                    code, seen = "BACKDATED", "came after that"
+                else:
+                    continue
+                detail = "it says %s, but %d entries were seen at %s, and it %s"
+                return self.add(code, detail % (iso(row[column]), size, iso(moment), seen), *place_of(row), column)
         return None
 
     def compare_table(self, name, kind):
@@ -1114,6 +1146,8 @@ class Verification:
             self.add("FILE_ADDED", "there are %d proofs, but %d entries" % (proofs, rows))
         for ledger in self.manifest["ledgers"]:
             origin, last = ledger["origin"], self.last.get(ledger["origin"], -1)
+            if not self.manifest["filter"] and origin in self.gaps and origin not in self.expired:
+                self.add("ROW_DELETED", "no filter is stated, but the entry is not there", origin, self.gaps[origin])
             _, size, root, _ = self.checkpoints.get(origin, (0, ledger["size"], bytes.fromhex(ledger["root_hash"]), ""))
             found = {"size": size, "root_hash": root.hex(), "last_seq": last}
             found.update(entries=self.per_ledger[origin], anchors=len(self.anchors[origin]))
