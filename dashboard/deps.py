@@ -222,6 +222,13 @@ def recheck_state() -> RecheckState:
     return RecheckState.read(_folder()) if _settings.data else RecheckState()
 
 
+def what_to_do() -> str:
+    """What somebody does when the store does not answer."""
+    if _settings.url:
+        return "Check that the ClickHouse server that this dashboard was given runs, and that this machine reaches it."
+    return f"Check that the receiver runs on this machine: otel-audit up --data {shlex.quote(str(_settings.data))}"
+
+
 def verify_command() -> str:
     """The command that verifies this store without the dashboard."""
     if _settings.data:

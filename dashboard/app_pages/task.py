@@ -16,7 +16,7 @@ from formats import count, esc, moment, zone_label
 from roles import Action
 from words import Row, headline, kind_of
 
-from otel_audit.model import Filter
+from otel_audit.model import EventType, Filter
 
 zone: str = st.session_state["_zone"]
 
@@ -68,6 +68,7 @@ def _links(url: str, rows: Sequence[Row]) -> None:
     with st.popover("Copy link", icon=":material/link:"):
         here = urlsplit(st.context.url or "")
         st.code(f"{here.scheme}://{here.netloc}{url}", language=None)
+    rows = [row for row in rows if row["event_type"] != EventType.ACCESS]  # who looked is no part of the work
     traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
     if not deps.person().may_open("trace"):
         return

@@ -10,6 +10,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
 from otel_audit.model import Filter
 from otel_audit.reports.log_review import Week
@@ -25,7 +26,7 @@ FOLDER = ROOT / "docs" / "screenshots"
 TASKS = 60
 DRAWN = {"search", "reviewers", "usage"}  # pages with charts, which are drawn last
 SIZES = {"": {"width": 1440, "height": 900}, "_390": {"width": 390, "height": 844}}
-WHOLE = {"reviewers", "usage", "task", "reports"}  # shown to their end
+WHOLE = {"reviewers", "usage", "task", "compare", "reports"}  # shown to their end
 
 
 @contextlib.contextmanager
@@ -53,9 +54,13 @@ def pages_of(reader):
     """Name -> path of every page; task and trace are those of the last edited draft."""
     review = reader.page(Filter(event_type=("review",), decision=("modified",)), per_page=1)[0]
     call = reader.page(Filter(event_type=("ai_call",), task_id=review["task_id"]), per_page=1)[0]
+    other = next(each for each in reader.page(Filter(event_type=("ai_call",))) if each["task_id"] != review["task_id"])
+    a, b, event = (f"{each['origin']}:{each['seq']}" for each in (call, other, review))
+    within = {"within": urlencode({"event_type": "review"}), "view": "type=Review"}
     return {
         "search": "/",
-        "task": f"/task?id={review['task_id']}",
+        "task": "/task?" + urlencode({"id": review["task_id"], "event": event} | within),
+        "compare": "/compare?" + urlencode({"a": a, "b": b}),
         "trace": f"/trace?id={call['trace_id']}",
         "reviewers": "/reviewers",
         "usage": "/usage",

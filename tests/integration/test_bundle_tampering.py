@@ -97,7 +97,12 @@ def all_anchors(built, calendar):
         anchored("x/2026.jsonl line 290"),
         anchored("y/ots", "opentimestamps", evidence=proof, block_header=header),
         anchored("y/tsa", "rfc3161", evidence=timestamp(note)),
-        anchored("y/bucket", "s3", evidence=b"[]"),
+        anchored(
+            "y/bucket",
+            "s3",
+            published_at="2026-11-24T09:30:00Z",
+            evidence=b'{"object_lock_retain_until": "2030-01-01T00:00:00Z"}',
+        ),
         anchored("y/witness", "witness", cosigned),
     )
 
