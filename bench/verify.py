@@ -27,7 +27,7 @@ from otel_audit.store.evidence import EvidenceReader
 from otel_audit.store.folder import DataFolder
 from otel_audit.store.writer import LedgerWriter
 
-ORIGIN = "bench"
+ORIGIN = "otel-audit/3f9c2d11ab40"
 GROUP = 20_000
 ROUNDS = 3
 

@@ -18,7 +18,7 @@ BEGIN = origin_prefix(ORIGIN)
 
 
 def stored(rows):
-    return b"".join(encoding + stored_hash for _, _, stored_hash, encoding in rows)
+    return b"".join(b"\x00" + encoding + stored_hash for _, _, stored_hash, encoding in rows)
 
 
 def digests(rows):
@@ -83,7 +83,7 @@ def test_bytes_that_look_like_rows_cost_time_alone():
         rows.append((seq, prev, prev, encoding))
     assert hash_tiles(ORIGIN, 0, 2, [stored(rows)]) is None
     # A piece that is too short for a row, and has its hash.
-    short = BEGIN + hashlib.sha256(b"\x00" + BEGIN).digest()
+    short = b"\x00" + BEGIN + hashlib.sha256(b"\x00" + BEGIN).digest()
     assert hash_tiles(ORIGIN, 0, 2, [short * 2]) is None
     assert hash_tiles(ORIGIN, 0, 2, [b"x" + stored(SEALED.rows[:2])]) is None
     assert hash_tiles(ORIGIN, 0, 2, [digests(SEALED.rows[:2]) + b"x"], is_fast=True) is None

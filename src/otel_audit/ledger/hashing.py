@@ -1,10 +1,10 @@
 """Leaf hashes of many rows at once, from the bytes in which a store delivers them.
 
-The bytes are ClickHouse's ``RowBinary`` of all columns and of ``hash``, row after row, and nothing says where a row
-ends. It is found by looking for the columns that each row begins with. A text may hold the same bytes; then a
-hash does not come out, and the rows are read again another way. So a cut in the wrong place costs time, and is no
-risk: where every byte belongs to a row, and every row to its hash, the bytes are those that were hashed, and
-``RowBinary`` can be read as one sequence of values only.
+The bytes are, row after row, 0x00, ClickHouse's ``RowBinary`` of all columns, and ``hash``: what is hashed, and what
+should come out. Nothing says where a row ends; it is found by looking for what each row begins with. A text may hold
+the same bytes; then a hash does not come out, and the rows are read again another way. So a cut in the wrong place
+costs time, and is no risk: where every byte belongs to a row, and every row to its hash, the bytes are those that
+were hashed, and ``RowBinary`` can be read as one sequence of values only.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from otel_audit.ledger.tiles import TILE_WIDTH
 
 _sha256 = hashlib.sha256
 _AT_ONCE: Final = 1 << 20  # bytes of rows
-_SEQ_SIZE: Final = 8
-_POSITION_SIZE: Final = _SEQ_SIZE + HASH_SIZE  # seq and prev_hash, which follow the origin
+_POSITION: Final = struct.Struct("<Q32s")  # seq and prev_hash, which follow the origin
 _DIGEST: Final = struct.Struct("<Q32s32s32s")  # seq, prev_hash, hash, and the hash that the engine computed
 
 
@@ -57,18 +56,19 @@ def _condensed(rows: RowBlock) -> HashedTile | RowBlock:
 
 
 def _hashed_rows(origin: str, data: Iterable[bytes]) -> Iterator[RowBlock]:
-    begin = origin_prefix(origin)
-    hashed_begin = LEAF_PREFIX + begin
+    begin = LEAF_PREFIX + origin_prefix(origin)
+    place, least = len(begin), len(begin) + _POSITION.size + HASH_SIZE
     for rows in _whole_rows(data, begin):
-        before, *parts = rows.split(begin)
-        leaves = [_sha256(hashed_begin + part[:-HASH_SIZE]).digest() for part in parts]  # leaf_hash, inlined
-        hashes = [part[-HASH_SIZE:] for part in parts]
-        positions = [part[:_POSITION_SIZE] for part in parts]
-        if before or min(map(len, positions)) < _POSITION_SIZE:
+        find, starts = rows.find, [0]
+        while (at := find(begin, starts[-1] + least)) >= 0:
+            starts.append(at)
+        if not rows.startswith(begin) or len(rows) - starts[-1] < least:
             raise MalformedInput("the rows do not begin as entries of this ledger do")
-        seqs = struct.unpack(f"<{len(parts)}Q", b"".join([position[:_SEQ_SIZE] for position in positions]))
-        prev_hashes = [position[_SEQ_SIZE:] for position in positions]
-        yield _checked(RowBlock([*seqs], prev_hashes, hashes, leaves, is_hashed=True))
+        ends = [*starts[1:], len(rows)]
+        leaves = [_sha256(rows[at : end - HASH_SIZE]).digest() for at, end in zip(starts, ends, strict=True)]
+        hashes = [rows[end - HASH_SIZE : end] for end in ends]
+        seqs, prev_hashes = zip(*[_POSITION.unpack_from(rows, at + place) for at in starts], strict=True)
+        yield _checked(RowBlock([*seqs], [*prev_hashes], hashes, leaves, is_hashed=True))
 
 
 def _digests(data: Iterable[bytes]) -> Iterator[RowBlock]:

@@ -26,6 +26,8 @@ KEY_ID_SIZE: Final = 16
 _VERSION: Final = b"\x01"
 _NONCE_SIZE: Final = 12  # NIST SP 800-38D: random 96-bit nonces, at most 2**32 under one key
 _FAST: Final = 1  # zlib level: texts are compressed where requests are answered
+_LEAST_WINDOW_BITS: Final = 12  # 4 KB
+_LEAST_MEMORY: Final = 5  # zlib's memLevel for it: a hash table of as many entries; 8, its default, for the full window
 
 
 class SealedText(NamedTuple):
@@ -51,7 +53,11 @@ def pack(trace_id: str, span_id: str, texts: Sequence[SealedText]) -> bytes:
     parts = [encode_bytes(trace_id.encode()), encode_bytes(span_id.encode())]
     for text in texts:
         parts += (encode_bytes(text.name.encode()), text.commitment, text.opening, encode_bytes(text.value.encode()))
-    return zlib.compress(b"".join(parts), _FAST)
+    plain = b"".join(parts)
+    # A window that is no larger than the texts: to make and clear the full one takes longer than to compress a few KB.
+    window_bits = min(max(len(plain).bit_length(), _LEAST_WINDOW_BITS), zlib.MAX_WBITS)
+    packer = zlib.compressobj(_FAST, zlib.DEFLATED, window_bits, window_bits - _LEAST_WINDOW_BITS + _LEAST_MEMORY)
+    return packer.compress(plain) + packer.flush()
 
 
 def unpack(packed: bytes) -> EntryTexts:

@@ -1,4 +1,4 @@
-"""The rows of a ledger with their hashes, computed tile by tile, in as many processes as were asked for."""
+"""The rows of a ledger for verification: hashed tile by tile in several processes, by the engine, or not yet."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def usable_cores() -> int:
 
 
 class RowHashes:
-    """Hashes what ``reader`` reads: here, or with ``jobs`` > 1 in that many processes.
+    """Reads rows by ``reader``; with ``jobs`` > 1 they are hashed in that many processes, if they are many.
 
-    With ``is_fast`` the engine computes the hashes, and what is left is checked in the same way.
+    With ``is_fast`` the engine computes the hashes, and what is left to check is checked in the same way.
     """
 
     def __init__(self, reader: EvidenceReader, jobs: int, *, is_fast: bool) -> None:
@@ -44,16 +44,17 @@ class RowHashes:
         self._is_fast = is_fast
 
     def blocks(self, origin: str, start: int, end: int) -> Generator[HashedTile | RowBlock, None, None]:
-        """Yield the tiles with rows in [start, end), in order; ``start`` begins a tile.
+        """Yield the rows in [start, end), or what is known of their tiles, in order; ``start`` begins a tile.
 
         Where anything is wrong with a row of a part of the ledger, all rows of the part are given as they are stored.
         Raises StoreError when the store does not answer, VerificationError when a process that hashes ends.
         """
+        in_processes = self._jobs > 1 and end - start > _ROWS_AT_ONCE
+        if not in_processes and not self._is_fast:
+            yield from self._reader.rows(origin, start, end)  # with encodings: whoever takes them hashes them
+            return
         with closing(self._parts(origin, start, end)) as parts:
-            if self._jobs > 1 and end - start > _ROWS_AT_ONCE:
-                hashed = self._in_processes(origin, parts)
-            else:
-                hashed = self._here(origin, parts)
+            hashed = self._in_processes(origin, parts) if in_processes else self._here(origin, parts)
             with closing(hashed):
                 for part, tiles in hashed:
                     if tiles is None:

@@ -1,7 +1,9 @@
--- All rows of a range of a ledger in order, for verification: what their hashes are over, and the hashes.
+-- All rows of a range of a ledger in order, for verification: what their hashes are over (0x00 and the columns: RFC 6962),
+-- and the hashes.
 -- The settings are here, because the embedded engine streams no query that gets any beside it. One thread reads: several
 -- such queries run side by side where that is wanted.
 SELECT
+    toUInt8(0) AS leaf_prefix,
     -- include: entry_encoding.sql
     , hash
 FROM audit_entries
