@@ -203,7 +203,7 @@ def test_keys_lead_along_the_list_and_back(page, up):
 
 
 def test_two_events_are_compared_and_a_view_is_kept(page, browser, up):
-    """Two results chosen in Search stand side by side at a URL of their own; a saved view is there for the next visit."""
+    """Two results chosen in Search stand side by side at their own URL; a saved view is there for the next visit."""
     go(page, f"{up.url}/?period=All&type=AI+call&service=draft-writer")
     browsing.click_row(page, 0)
     page.locator(".st-key-peek .marked summary").click()
