@@ -9,7 +9,7 @@ from formats import moment, sentence_case
 from presenters import table_time
 from words import Row, accessed, who
 
-from otel_audit.semconv import AUDIT_FILTER, AUDIT_OUTCOME, AUDIT_PURPOSE, AUDIT_ROW_COUNT
+from otel_audit.semconv import AUDIT_FILTER, AUDIT_OUTCOME, AUDIT_PURPOSE, AUDIT_ROW_COUNT, AUDIT_TARGET_TYPE
 
 ACTIONS: Final[Mapping[str, str]] = {
     "Opened": "VIEW",
@@ -44,7 +44,8 @@ def to_what(row: Row) -> str:
     _, target = accessed(row)
     if row["task_id"]:
         return str(row["task_id"])
-    return target or "the record"
+    kind = row.get("target_type") or row.get("attributes", {}).get(AUDIT_TARGET_TYPE, "")
+    return f"log review of {target}" if kind == "log_review" else target or "the record"
 
 
 def table(rows: Sequence[Row], zone: str, this_year: int) -> list[dict[str, Any]]:

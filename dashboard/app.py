@@ -48,6 +48,8 @@ PAGES: Final = {
     ),
     "Assurance": (
         Entry("integrity.py", "Integrity", "verified_user", "integrity", "i"),
+        Entry("reports.py", "Reports", "description", "reports", "e"),
+        Entry("log_review.py", "Log review", "fact_check", "log-review", "l"),
         Entry("access.py", "Who looked", "visibility", "access", "w"),
     ),
 }
@@ -125,6 +127,8 @@ def _draw() -> None:
         for entry in entries
         if entry.key and person.may_open(entry.path)
     )
+    # A page can tell whether it was on the screen all the time, or is opened again.
+    st.session_state["_before"], st.session_state["_shown"] = st.session_state.get("_shown"), page.url_path
     try:
         with frame.reading():
             page.run()

@@ -30,12 +30,11 @@ from otel_audit.anchors import AnchorReading, join_readings
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.witness import WitnessState, read_witnessed, witness_states
 from otel_audit.errors import ConfigError, StoreUnavailable
-from otel_audit.ledger.note import VerifierKey
-from otel_audit.ledger.trust import Trust
+from otel_audit.ledger.times import TimeRules
 from otel_audit.model import Filter, Finding, Sight
 from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Made, Making, write_bundle
-from otel_audit.reports.evidence_sources import evidence_to_hand_over
+from otel_audit.reports.evidence_sources import evidence_to_hand_over, read_evidence
 from otel_audit.reports.saved_views import ViewFile
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
 from otel_audit.store.analytics import Analytics
@@ -158,16 +157,21 @@ def check(keys: Iterable[tuple[str, int]]) -> list[Finding]:
 
 
 def verify(progress: Progress) -> Report:
-    """Recompute everything, and compare it with the anchors where there are any."""
-    _need(Action.VERIFY)
-    store, anchor = database(), _anchor()
-    trust = anchor.trust() if anchor else Trust()
-    expected: list[str] = []
-    if _settings.data:
-        expected = [_folder().identity().origin]
-        if not trust.verifier_keys:
-            trust = trust.with_keys(VerifierKey.parse(text) for text in _folder().verifier_keys())
-    return verify_database(store, trust=trust, anchors=anchored(), expected=expected, progress=progress)
+    """Recompute everything, and compare it with all anchors that there are, as `otel-audit verify` does."""
+    need(Action.VERIFY)
+    folder = _folder() if _settings.data else None
+    folders = (anchor.folder,) if (anchor := _anchor()) else ()
+    trust, anchors = read_evidence(
+        folders, anchors_file(), folder, None, is_left_out=not folders and not anchors_file()
+    )
+    return verify_database(
+        database(),
+        trust=trust,
+        anchors=anchors,
+        expected=[folder.identity().origin] if folder else [],
+        progress=progress,
+        times=TimeRules(now_unix_nano=now_unix_nano()),
+    )
 
 
 def anchored() -> AnchorReading | None:
@@ -184,7 +188,7 @@ def witnesses() -> list[WitnessState]:
 
 def bundle(where: Filter, purpose: str) -> tuple[IO[bytes], Made]:
     """Make the evidence bundle of a filter in a file without a name, and return it at its start."""
-    _need(Action.BUNDLE)
+    need(Action.BUNDLE)
     folder = _folder() if _settings.data else None
     anchors = evidence_to_hand_over(folder, _settings.anchor_dir, anchors_file())
     collector = Collector(database(), where, anchors)
@@ -231,6 +235,23 @@ def verify_command() -> str:
         command = ["otel-audit", "verify", "--data", str(_settings.data)]
         return shlex.join([*command, "--anchor-dir", str(_settings.anchor_dir)] if _settings.anchor_dir else command)
     return "otel-audit verify --url http://USER:PASSWORD@HOST:PORT/audit"
+
+
+def up_command() -> str:
+    """The command that starts the receiver of this store."""
+    return shlex.join(
+        ["otel-audit", "up", "--data", str(_settings.data)] if _settings.data else ["otel-audit", "serve"]
+    )
+
+
+def data_folder() -> DataFolder | None:
+    """The data folder, None for a dashboard over a server."""
+    return _folder() if _settings.data else None
+
+
+def anchor_folder() -> Path | None:
+    """The anchor folder that was named; None for the data folder's own."""
+    return _settings.anchor_dir
 
 
 def now_unix_nano() -> int:
@@ -290,7 +311,8 @@ def may(action: Action) -> bool:
     return person().may(action)
 
 
-def _need(action: Action) -> None:
+def need(action: Action) -> None:
+    """Refuse with ConfigError what the viewer may not do."""
     if not may(action):
         raise ConfigError(f"your access token does not let you {action}")
 

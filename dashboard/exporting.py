@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import controls
 import deps
 import gather
 import links
 import measures
+import reporting
 from formats import exact
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -22,6 +24,7 @@ from starlette.routing import Route
 
 from otel_audit.errors import AuditError, ConfigError, MalformedInput
 from otel_audit.model import Filter
+from otel_audit.reports.compliance.standard import STANDARDS
 from otel_audit.reports.export import Format, chunks, needs_payload, needs_texts, parse_columns
 from otel_audit.reports.packed import Counted, packed
 
@@ -225,12 +228,29 @@ def _evidence(asked: Asked) -> Sending:
     )
 
 
+def _report(asked: Asked) -> Sending:
+    """Make the report on a standard from the filter, and sign it."""
+    code, said = asked.path["standard"], asked.query.get("verified", "")
+    if said not in {"", "true"}:
+        raise MalformedInput(f"verified={said!r}: say true, or leave it out")
+    report, body = reporting.sealed(code, asked.where, asked.why, is_verified=bool(said))
+    return Sending(
+        body,
+        report.events,
+        target_type="report",
+        target=f"{code}.zip",
+        filename=controls.file_name(code),
+        media_type="application/zip",
+    )
+
+
 DOWNLOADS: Final = (
     Download(
         "/export/events.{file_format}.zip", _packed_events, names={"file_format": tuple(Format)}, own=("columns",)
     ),
     Download("/export/events.{file_format}", _events, names={"file_format": tuple(Format)}, own=("columns",)),
     Download("/export/figures/{page}.csv", _figures, names={"page": tuple(gather.FIGURES)}, own=("zone",)),
+    Download("/export/report/{standard}.zip", _report, names={"standard": tuple(STANDARDS)}, own=("verified",)),
     # ConfigError: nothing of it is under a checkpoint yet.
     Download("/export/evidence.zip", _evidence, config_status=409),
 )

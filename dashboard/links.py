@@ -118,6 +118,31 @@ def _alone(where: Filter) -> list[tuple[str, str]]:
     return [("where", urlencode(filter_query(where)))]
 
 
+def entry_url(origin: str, seq: int) -> str:
+    """The search page with exactly this entry."""
+    return events_url(Filter(sizes=((origin, seq + 1),), beyond=((origin, seq),)))
+
+
+def only_entry(where: Filter) -> tuple[str, int] | None:
+    """The (origin, seq) of the one entry that a filter is, None when it is another filter."""
+    alone = len(where.sizes) == len(where.beyond) == 1 and where.sizes[0] == (
+        where.beyond[0][0],
+        where.beyond[0][1] + 1,
+    )
+    return where.beyond[0] if alone else None
+
+
+def week_url(name: str) -> str:
+    """The log review of a week, such as 2026-W47."""
+    return "/log-review?" + urlencode({"week": name})
+
+
+def report_url(standard: str, where: Filter, *, why: str, verified: bool = False) -> str:
+    """Where the signed report is downloaded, made again from the same filter; ``why`` is the stated purpose."""
+    said = [("verified", "true")] if verified else []
+    return f"/export/report/{standard}.zip?" + urlencode([*filter_query(where), *said, ("why", why)])
+
+
 def export_url(
     file_format: str, where: Filter, *, rows: int, why: str, columns: Sequence[str] = (), is_packed: bool = False
 ) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import links
 from formats import duration, exact
 
 from otel_audit.model import Filter
@@ -164,5 +165,7 @@ def behind_words(where: Filter, decision_words: Sequence[str]) -> list[str]:
     named = [SETS.get(where.figure, where.figure)] if where.figure else kinds
     people = [f"done by {each}" for each in where.actor_id]
     late = "arrived after the signature" if where.beyond else ""
+    if entry := links.only_entry(where):
+        late = f"entry {entry[1]:,} of {entry[0]}"
     rest = (*decision_words, *where.rationale_code, *follow, *people, late, *scope_words(where))
     return [each for each in (*named, quick, *rest) if each]

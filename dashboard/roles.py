@@ -40,8 +40,8 @@ _ALL: Final = frozenset(Role)
 PAGES: Final[Mapping[str, frozenset[Role]]] = {
     "": _ALL,
     "task": _ALL,
-    "trace": frozenset({_C, _E}),
     "compare": _ALL,
+    "trace": frozenset({_C, _E}),
     "reviewers": frozenset({_C, _P, _A}),
     "usage": frozenset({_C, _E, _P}),
     "integrity": frozenset({_C, _E, _A}),
@@ -67,6 +67,7 @@ ROUTES: Final[Mapping[str, Action | Open]] = {
     "/export/events.{file_format}.zip": Action.EXPORT_EVENTS,
     "/export/events.{file_format}": Action.EXPORT_EVENTS,
     "/export/figures/{page}.csv": Action.EXPORT_FIGURES,
+    "/export/report/{standard}.zip": Action.REPORT,
     "/export/evidence.zip": Action.BUNDLE,
 }
 

@@ -212,6 +212,11 @@ def _access(row: Row) -> str:
     return f"{who(row) or 'Somebody'} {verb} {thing}"
 
 
+def _log_review(row: Row) -> str:
+    _, target = accessed(row)
+    return f"{who(row) or 'Somebody'} signed the log review" + (f" of {target}" if target else "")
+
+
 def _loss(row: Row) -> str:
     return f"Records were lost: {row['name']}" if row["name"] else "Records were lost"
 
@@ -225,6 +230,7 @@ _HEADLINES: Final = {
     EventType.RESOLUTION: _resolution,
     EventType.EVALUATION: _evaluation,
     EventType.ACCESS: _access,
+    EventType.LOG_REVIEW: _log_review,
     EventType.LOSS: _loss,
 }
 

@@ -29,7 +29,7 @@ def _ask(wanted: str) -> None:
             f'<div class="banner careful" role="status"><span class="ic" aria-hidden="true">search_off</span><div>'
             f"<b>No task has the number {esc(wanted)}.</b> Check it for a missing digit, or "
             f'<a href="{esc(links.search_url(q=wanted, period="All"))}" target="_self">search the record for it</a>.'
-            "</div></div>"
+            f"{frame.or_outside()}</div></div>"
         )
     with st.form("find_task", border=False):
         row = st.container(horizontal=True, vertical_alignment="bottom")
@@ -146,7 +146,10 @@ def _page() -> None:
     stepper(task_id, marked)
     rows = story.main_steps(everything)
     frame.title(task_id, beside=story.task_title(everything))
-    st.html(story_view.verdict(story.verdict(rows or everything)))
+    said = story.verdict(rows or everything)
+    if not deps.person().sees_whole:  # what is outside may have resolved it
+        said = [("Of the part that you see: ", False), *said]
+    st.html(story_view.verdict(said))
     findings = integrity_view.check(everything)
     left, right = st.columns([1.25, 1], gap="large")
     with left:

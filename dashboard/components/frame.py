@@ -41,6 +41,11 @@ def nothing_hidden() -> str:
     return "You see a part of the record: what is outside of it is not shown here."
 
 
+def or_outside() -> str:
+    """What else it can mean that something was not found, for whoever sees a part of the record; as a sentence."""
+    return "" if deps.person().sees_whole else " Or it is outside of the part of the record that you see."
+
+
 def reading() -> AbstractContextManager[None]:
     """While this lasts, a note over the page says that it is being drawn; a page that is quick shows none."""
     return st.spinner("Reading the record …")

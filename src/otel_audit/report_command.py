@@ -18,16 +18,15 @@ from otel_audit.reports._tables import printable
 from otel_audit.reports._times import parse_instant
 from otel_audit.reports.bundle.writer import Making
 from otel_audit.reports.compliance.page import ICONS, sentence
-from otel_audit.reports.compliance.report import Beside, Compliance, as_json, build
+from otel_audit.reports.compliance.report import Compliance, as_json, build
 from otel_audit.reports.compliance.sealed import verify_report, write_report
+from otel_audit.reports.compliance.sources import read_beside
 from otel_audit.reports.compliance.standard import STANDARDS, standard
-from otel_audit.reports.evidence_sources import evidence_to_hand_over, read_evidence
+from otel_audit.reports.evidence_sources import read_evidence
 from otel_audit.reports.options import open_store
 from otel_audit.reports.read_commands import whole_file
 from otel_audit.reports.verification import verify_database
-from otel_audit.store.anchor_states import read_states
 from otel_audit.store.folder import DataFolder
-from otel_audit.store.recheck_state import RecheckState
 from otel_audit.taken import maker, record_taken
 
 _EXIT_ALTERED: Final = 1
@@ -94,9 +93,8 @@ def make(
         raise ConfigError(f"--since {since} is not before --until {until or 'now'}: nothing can match")
     signer = folder.signer()
     origins = [folder.identity().origin]
-    anchors = evidence_to_hand_over(folder, anchor_dir, anchors_from)
-    beside = Beside(anchors.checkpoints, read_states(folder), RecheckState.read(folder))
-    for trouble in (*anchors.damaged, *(f"{each.code}: {each.detail}" for each in anchors.findings)):
+    beside, troubles = read_beside(folder, anchor_dir, anchors_from)
+    for trouble in troubles:
         click.echo(f"Anchors: {trouble}", err=True)
     with open_store(data if url is None else None, url) as database, whole_file(out) as file:
         if is_verified:

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from otel_audit.anchors import AnchorReading
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, sign_checkpoint
+from otel_audit.ledger.cosignature import CosignatureSigner
 from otel_audit.ledger.encoding import leaf_hash
 from otel_audit.ledger.findings import Code
 from otel_audit.ledger.keys import sign_rotation
-from otel_audit.ledger.note import Signer
+from otel_audit.ledger.note import Signer, parse_note
 from otel_audit.ledger.times import NANOS, TimeRules
 from otel_audit.ledger.trust import Trust
 from otel_audit.model import AuditEvent, Checkpoint
@@ -26,6 +27,7 @@ from tests.attacks.ledger import ANCHORED, CHECKPOINTS, KEYS, ORIGIN, SIGNER, SI
 OTHER: Final = Signer("audit.example.com/receiver-1", b"o" * 32)
 NEXT: Final = Signer(ORIGIN, b"n" * 32)
 THIEF: Final = Signer(ORIGIN, b"x" * 32)
+WITNESS: Final = CosignatureSigner("witness.example/w1", b"w" * 32)
 DAY: Final = 24 * 3600 * NANOS
 ROTATED_AT: Final = 620
 
@@ -54,7 +56,9 @@ class Scene:
 class Attack:
     """``act`` is the attack; ``code``, ``seq``, ``column`` and the words of ``told`` are what the finding must say.
 
-    ``others`` are the codes that come with it. ``verdict`` is the report's status.
+    ``others`` are the codes that come with it. ``verdict`` is the report's status. ``bundled`` is what becomes of a
+    bundle that is made of everything in the attacked store: the code that its check names (None: ``code`` as well),
+    or ``NOT_MADE``, or ``NOT_IN_IT``.
     """
 
     name: str
@@ -65,6 +69,11 @@ class Attack:
     told: tuple[str, ...] = ()
     others: frozenset[Code] = frozenset()
     verdict: str = "tampered"
+    bundled: Code | str | None = None
+
+
+NOT_MADE: Final = "no bundle: its maker is told to run verify, or that nothing is there"
+NOT_IN_IT: Final = "a selection of true entries: what was altered is not in it, and only the store's own check tells"
 
 
 def update(column: str, value: str, seq: int) -> Callable[[Scene], None]:
@@ -183,25 +192,31 @@ def rotated(old: Signer, new: Signer, sizes: Callable[[int], Signer]) -> Callabl
     return act
 
 
+def witnessed(scene: Scene, built: Built, moments: dict[int, int]) -> None:
+    """A trusted witness cosigned these sizes at these times (nanoseconds since 1970), and nobody else anchors."""
+    anchored = []
+    for size, moment in moments.items():
+        note = built.note(size)
+        cosigned = note + WITNESS.cosign(parse_note(note)[0], moment // NANOS)
+        anchored.append(AnchoredCheckpoint(ORIGIN, cosigned, "w", kind="witness", attested_unix_nano=moment))
+    scene.anchors = AnchorReading(tuple(anchored))
+    scene.trust = replace(scene.trust, witnesses=(WITNESS.verifier_key.format(),))
+
+
 def steal_the_key(scene: Scene) -> None:
-    """The key was stolen after entry 300 was timestamped; what it signed later may be the thief's."""
-    attested = [
-        replace(each, attested_unix_nano=START + size * NANOS, kind="rfc3161")
-        for each, size in zip(scene.anchors.checkpoints, ANCHORED, strict=True)
-    ]
+    """The key was stolen after entry 300 was cosigned; what it signed later may be the thief's."""
+    witnessed(scene, scene.built, {size: START + size * NANOS for size in ANCHORED})
     key = f"{ORIGIN}+{KEYS[0].key_id.hex()}"
-    scene.anchors = AnchorReading(tuple(attested))
     scene.trust = replace(scene.trust, compromised_keys={key: START + 301 * NANOS})
 
 
 def with_clock(recorded_at: Callable[[int], int], seen: int, at: int) -> Callable[[Scene], None]:
-    """The ledger as a receiver with such a clock makes it; a timestamp authority saw ``seen`` entries at ``at``."""
+    """The ledger as a receiver with such a clock makes it; a witness saw ``seen`` entries at ``at``."""
 
     def act(scene: Scene) -> None:
         forged = Built().extend((event(seq) for seq in range(SIZE)), recorded_at)
         scene.replace_all(forged)
-        anchored = AnchoredCheckpoint(ORIGIN, forged.note(seen), "tsa", kind="rfc3161", attested_unix_nano=at)
-        scene.anchors = AnchorReading((anchored,))
+        witnessed(scene, forged, {seen: at})
 
     return act
 
@@ -228,6 +243,7 @@ ATTACKS: Final = (
         sql("ALTER TABLE audit_entries DELETE WHERE seq >= 650"),
         *(C.TAIL_TRUNCATED, 650),
         told=("the last 50 are missing",),
+        bundled=NOT_MADE,
     ),
     Attack(
         "the newest entries and all that knows of them are cut off",
@@ -239,9 +255,16 @@ ATTACKS: Final = (
         550,
         told=("holds 600 entries",),
         others=frozenset({C.ROLLBACK}),
+        bundled=C.ROLLBACK,
     ),
-    Attack("everything is wiped", lambda scene: scene.store.truncate(*TABLES), C.LEDGER_MISSING, others=_BOTH),
-    Attack("the entries are wiped", lambda scene: scene.store.truncate(TABLES[0]), C.LEDGER_EMPTIED),
+    Attack(
+        "everything is wiped",
+        lambda scene: scene.store.truncate(*TABLES),
+        C.LEDGER_MISSING,
+        others=_BOTH,
+        bundled=NOT_MADE,
+    ),
+    Attack("the entries are wiped", lambda scene: scene.store.truncate(TABLES[0]), C.LEDGER_EMPTIED, bundled=NOT_MADE),
     Attack(
         "a queryable column is rewritten",
         update("decision", "'decision-b'", 150),
@@ -257,16 +280,33 @@ ATTACKS: Final = (
     Attack("the actor's id is rewritten", update("actor_id", "'somebody else'", 150), C.ROW_MODIFIED, 150),
     Attack("edit, and re-hash of everything after it", rehash_all_after, C.CHAIN_REBUILT, 310),
     Attack("edit, and its own hash made anew", forge_row(150, instead=True), C.ROW_MODIFIED, 150, "decision"),
-    Attack("two writers", second_writer, C.ROW_INSERTED, 640, others=frozenset({C.CHAIN_REBUILT})),
-    Attack("nothing is there to verify", wipe_without_anchor, C.NOTHING_VERIFIED, verdict="unverifiable"),
+    Attack("two writers", second_writer, C.ROW_INSERTED, 640, others=frozenset({C.CHAIN_REBUILT}), bundled=NOT_MADE),
+    Attack(
+        "nothing is there to verify", wipe_without_anchor, C.NOTHING_VERIFIED, verdict="unverifiable", bundled=NOT_MADE
+    ),
     # Rows and texts.
     Attack("an entry is deleted", sql("ALTER TABLE audit_entries DELETE WHERE seq = 150"), C.ROW_DELETED, 150),
-    Attack("an entry is forged beside the sealed one", forge_row(150, instead=False), C.ROW_INSERTED, 150),
-    Attack("two entries change places", swap, C.ROW_REORDERED, 150, others=frozenset({C.CONTENT_MISSING})),
+    Attack(
+        "an entry is forged beside the sealed one",
+        forge_row(150, instead=False),
+        C.ROW_INSERTED,
+        150,
+        bundled=C.ROW_DUPLICATED,
+    ),
+    Attack(
+        "two entries change places",
+        swap,
+        C.ROW_REORDERED,
+        150,
+        others=frozenset({C.CONTENT_MISSING}),
+        bundled=C.ROW_MODIFIED,
+    ),
     Attack(
         "an entry is stored twice", lambda scene: scene.store.copy_row(150, service="service"), C.ROW_DUPLICATED, 150
     ),
-    Attack("an entry gets another schema version", other_schema, C.NON_CANONICAL, 699, "schema_version"),
+    Attack(
+        "an entry gets another schema version", other_schema, C.NON_CANONICAL, 699, "schema_version", bundled=NOT_MADE
+    ),
     Attack(
         "a text is rewritten",
         sql("ALTER TABLE audit_content UPDATE value = 'another' WHERE seq = 150 AND name = 'input'"),
@@ -279,7 +319,11 @@ ATTACKS: Final = (
     ),
     # History.
     Attack(
-        "the oldest entries are removed", sql("ALTER TABLE audit_entries DELETE WHERE seq < 10"), C.PREFIX_REMOVED, 0
+        "the oldest entries are removed",
+        sql("ALTER TABLE audit_entries DELETE WHERE seq < 10"),
+        C.PREFIX_REMOVED,
+        0,
+        bundled=C.ROW_DELETED,
     ),
     Attack(
         "the whole store is rolled back",
@@ -296,6 +340,7 @@ ATTACKS: Final = (
         rewrite_with_key(310),
         C.SPLIT_VIEW,
         others=frozenset({C.CHAIN_REBUILT}),
+        bundled=C.CHAIN_REBUILT,
     ),
     Attack(
         "the holder of the key rewrites everything after the last anchor",
@@ -304,14 +349,22 @@ ATTACKS: Final = (
         told=("entries 600 to 699 (100, recorded over 99 s)",),
         verdict="ok",
     ),
-    Attack("a split view", sign_twice, C.SPLIT_VIEW, others=frozenset({C.CHAIN_REBUILT})),
-    Attack("a tile is removed", sql("ALTER TABLE audit_tiles DELETE WHERE tile_index = 1"), C.TREE_DIVERGED, 256),
-    Attack("a ledger of several is removed", remove_a_ledger, C.LEDGER_MISSING, others=_BOTH),
+    Attack("a split view", sign_twice, C.SPLIT_VIEW, others=frozenset({C.CHAIN_REBUILT}), bundled=NOT_IN_IT),
+    Attack(
+        "a tile is removed",
+        sql("ALTER TABLE audit_tiles DELETE WHERE tile_index = 1"),
+        C.TREE_DIVERGED,
+        256,
+        bundled=NOT_MADE,
+    ),
+    Attack("a ledger of several is removed", remove_a_ledger, C.LEDGER_MISSING, others=_BOTH, bundled=NOT_IN_IT),
     # Keys.
-    Attack("a checkpoint is edited", edit_note, C.BAD_SIGNATURE, told=("stored checkpoint of size 512",)),
-    Attack("a checkpoint is signed with a forged key", sign_with(THIEF, 512), C.UNKNOWN_KEY),
+    Attack(
+        "a checkpoint is edited", edit_note, C.BAD_SIGNATURE, told=("stored checkpoint of size 512",), bundled=NOT_IN_IT
+    ),
+    Attack("a checkpoint is signed with a forged key", sign_with(THIEF, 512), C.UNKNOWN_KEY, bundled=NOT_IN_IT),
     Attack("the key is replaced without a rotation", sign_with(NEXT, 700), C.UNKNOWN_KEY),
-    Attack("checkpoints of two ledgers change places", swap_origins, C.WRONG_ORIGIN),
+    Attack("checkpoints of two ledgers change places", swap_origins, C.WRONG_ORIGIN, bundled=NOT_IN_IT),
     Attack(
         "a retired key goes on signing",
         rotated(SIGNER, NEXT, lambda _: SIGNER),
@@ -323,6 +376,7 @@ ATTACKS: Final = (
         rotated(SIGNER, NEXT, lambda _: NEXT),
         C.KEY_OUTSIDE_VALIDITY,
         told=(f"was first used after entry {ROTATED_AT}",),
+        bundled=NOT_IN_IT,
     ),
     Attack(
         "a rotation is signed by a stranger",
@@ -352,7 +406,14 @@ ATTACKS: Final = (
         with_clock(set_back, 700, START + DAY),
         *(C.NON_MONOTONIC, 650, "recorded_at"),
     ),
-    Attack("nothing was sealed for long", let_it_age, C.STALE),
+    Attack("nothing was sealed for long", let_it_age, C.STALE, bundled=NOT_IN_IT),
     # Anchors.
-    Attack("a line of an anchor file is torn", tear_anchor, C.ANCHOR_DAMAGED, told=("line 4",), verdict="ok"),
+    Attack(
+        "a line of an anchor file is torn",
+        tear_anchor,
+        C.ANCHOR_DAMAGED,
+        told=("line 4",),
+        verdict="ok",
+        bundled=NOT_IN_IT,
+    ),
 )

@@ -1,4 +1,5 @@
-"""Each attack of the table: verify names it, and the dashboard's Integrity page shows it in plain words."""
+"""Each attack of the table: verify names it, the dashboard's Integrity page shows it in plain words, and the check of
+a bundle that is made of the attacked store names it, too."""
 
 from __future__ import annotations
 
@@ -15,15 +16,21 @@ import theme
 import trust as words
 from streamlit.testing.v1 import AppTest
 
+from otel_audit.anchors import AnchorReading
+from otel_audit.errors import ConfigError, VerificationError
 from otel_audit.ledger.findings import STATUS_CODES, Code
-from otel_audit.ledger.trust import Trust
+from otel_audit.ledger.trust import Trust, format_trust
+from otel_audit.model import Filter
 from otel_audit.receiver.checkpoints import Checkpointer
 from otel_audit.receiver.sequencer import Sequencer
+from otel_audit.reports.bundle.check import verify_bundle
+from otel_audit.reports.bundle.evidence import Collector
+from otel_audit.reports.bundle.writer import Making, write_bundle
 from otel_audit.reports.verification import verify_database
 from otel_audit.store.reader import Reader
 from otel_audit.store.writer import LedgerWriter
-from tests.attacks.attacks import ATTACKS, NEXT, OTHER, Scene, rotated
-from tests.attacks.ledger import SIGNER, TABLES, event
+from tests.attacks.attacks import ATTACKS, NEXT, NOT_IN_IT, NOT_MADE, OTHER, Scene, rotated
+from tests.attacks.ledger import SIGNER, START, TABLES, event
 
 ROOT = Path(__file__).parents[2]
 # Codes that need more than the ledger under attack: which test does.
@@ -88,8 +95,25 @@ def verified(scene):
     )
 
 
+def bundled(scene, folder):
+    """The codes that the check of a bundle of everything there is names; NOT_MADE when there is none."""
+    path, trust = folder / "bundle.zip", folder / "trust.json"
+    trust.write_text(format_trust(scene.trust))
+    try:
+        with path.open("wb") as out:
+            collector = Collector(scene.store.database, Filter(), scene.anchors or AnchorReading())
+            write_bundle(out, collector, Making(START, "u_9", "attack", "0"), signer=SIGNER)
+    except (ConfigError, VerificationError):
+        return NOT_MADE
+    report = verify_bundle(path, trust)
+    codes = {each.code for each in report.findings}
+    assert (report.status == "tampered") == bool(codes - STATUS_CODES)
+    return codes
+
+
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name.replace(" ", "_"))
-def test_an_attack_is_named(store, anchors, built, page, attack):
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")  # an entry that is stored twice
+def test_an_attack_is_named(store, anchors, built, page, attack, tmp_path):
     """The code, the first bad seq, the column and its values where they can be known; red on the page."""
     scene = Scene(store, built, anchors)
     attack.act(scene)
@@ -102,6 +126,11 @@ def test_an_attack_is_named(store, anchors, built, page, attack):
     assert all(text in details for text in attack.told), details
     unexpected = {each.code for each in report.findings} - STATUS_CODES - attack.others - {attack.code}
     assert not unexpected
+    codes = bundled(scene, tmp_path)
+    if attack.bundled in {NOT_MADE, NOT_IN_IT}:
+        assert codes == NOT_MADE if attack.bundled == NOT_MADE else codes <= STATUS_CODES
+    else:
+        assert (attack.bundled or attack.code) in codes
     shown = page.shows(report)
     assert html.escape(words.meaning(attack.code)) in shown
     assert f"{attack.code} ·" in shown

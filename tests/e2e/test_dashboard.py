@@ -93,7 +93,7 @@ def page(browser, up):
 
 def is_problem(message):
     """Any console error but one: Streamlit looks for its endpoints below a page's own path before the root's."""
-    return message.type == "error" and not re.search(r"/\w+/_stcore/", message.location["url"])
+    return message.type == "error" and not re.search(r"/[\w-]+/_stcore/", message.location["url"])
 
 
 def go(page, url):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from otel_audit.ledger.encoding import encode_entry, encode_event, genesis_hash, leaf_hash, origin_prefix, varint
@@ -113,3 +113,24 @@ def seeded(folder: DataFolder, monday_unix_nano: int, who: str = "u_1") -> str:
         migrate(database)
         ledger.write(database)
     return ledger.hashes[-1].hex()
+
+
+def earlier_weeks(folder: DataFolder, people: Mapping[int, Iterable[str]]) -> None:
+    """A data folder whose own ledger began in earlier weeks. ``people`` by Monday: the first exports much, others look.
+
+    A receiver goes on with it, and it verifies: there are no texts, which ``commitment_of`` would be wrong for.
+    """
+    ledger = LedgerRows(folder.create().origin)
+    for monday, persons in people.items():
+        for number, person in enumerate(persons):
+            at = (monday - T0) / SECOND + (34 + 5 * number) * 3600
+            said = {"audit.action": "VIEW", "audit.target.id": f"loan-{number}", "audit.target.type": "task"}
+            if not number:
+                said |= {"audit.action": "EXPORT", "audit.target.id": "events.csv", "audit.target.type": "events"}
+            ledger.add(
+                "access", at=at, recorded=at, actor_id=person, name=said["audit.action"],
+                attributes=list(said.items()), attributes_json=[] if number else [("audit.row_count", "12000")],
+            )  # fmt: skip
+    with open_embedded(folder, Role.ADMIN) as database:
+        migrate(database)
+        ledger.write(database)

@@ -11,6 +11,10 @@ from typing import Any, Self
 
 import grpc
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -19,6 +23,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 _TRACES = "opentelemetry.proto.collector.trace.v1.TraceService"
 _LOGS = "opentelemetry.proto.collector.logs.v1.LogsService"
+_METRICS = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,14 @@ class Collector:
         self._changed = threading.Condition()
         self._spans: list[Received] = []
         self.logs: list[Any] = []  # LogRecord messages
+        # (metric, unit, value of the attribute ``anchor``) -> the newest value of a gauge
+        self.gauges: dict[tuple[str, str, str], float] = {}
         options = [("grpc.max_receive_message_length", max_bytes), ("grpc.so_reuseport", 0)]
         self._server = grpc.server(ThreadPoolExecutor(4), options=options)
         for service, export, request, response in (
             (_TRACES, self._export, ExportTraceServiceRequest, ExportTraceServiceResponse),
             (_LOGS, self._export_logs, ExportLogsServiceRequest, ExportLogsServiceResponse),
+            (_METRICS, self._export_metrics, ExportMetricsServiceRequest, ExportMetricsServiceResponse),
         ):
             handler = grpc.unary_unary_rpc_method_handler(export, request.FromString, response.SerializeToString)
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": handler}),))
@@ -128,6 +136,22 @@ class Collector:
             self.logs += [log for rl in request.resource_logs for sl in rl.scope_logs for log in sl.log_records]
             self._changed.notify_all()
         return ExportLogsServiceResponse()
+
+    def _export_metrics(self, request: ExportMetricsServiceRequest, _: grpc.ServicerContext) -> Any:
+        with self._changed:
+            for rm in request.resource_metrics:
+                for metric in (metric for sm in rm.scope_metrics for metric in sm.metrics):
+                    for point in metric.gauge.data_points:
+                        anchor = {each.key: each.value.string_value for each in point.attributes}.get("anchor", "")
+                        value = point.as_double if point.HasField("as_double") else point.as_int
+                        self.gauges[metric.name, metric.unit, anchor] = value
+            self._changed.notify_all()
+        return ExportMetricsServiceResponse()
+
+    def wait_for_gauges(self, condition: Callable[[dict[tuple[str, str, str], float]], bool]) -> None:
+        """Return once ``condition`` holds for the newest values."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition(self.gauges), 60), self.gauges
 
     @property
     def spans(self) -> list[Received]:

@@ -58,8 +58,9 @@ def data(tmp_path):
 
 def test_every_kind_of_break_is_an_event_and_survives_kill(data):
     """Gap, repeated number, wrong hash, wrong record, after the end: told once each, also after a killed run."""
-    whole, other = Producer("whole"), Producer("other")
+    whole, other, altered = Producer("whole"), Producer("other"), Producer("altered")
     with running(data, "--no-dashboard") as up:
+        altered.take(send(up, altered.next()))
         for _ in range(2):
             whole.take(send(up, whole.next()))
         first = other.next()
@@ -70,6 +71,7 @@ def test_every_kind_of_break_is_an_event_and_survives_kill(data):
         up.kill()
     with running(data, "--no-dashboard") as up:
         whole.take(send(up, whole.next()))  # follows what the run before stored
+        send(up, altered.next(previous_hash="00" * 32))  # does not, though the run that stored it is gone
         send(up, first)
         masked = other.next(body={"stringValue": "to jane.doe@example.com"})
         other.take(send(up, masked))
@@ -88,6 +90,7 @@ def test_every_kind_of_break_is_an_event_and_survives_kill(data):
         send(up, last.next())
         assert breaks(up) == [
             ("other", "its number is that of another record", 1),
+            ("altered", "its previous_hash is not that of the record before it", 1),
             ("other", "records before it are missing", 2),
             ("other", "its previous_hash is not that of the record before it", 1),
             ("other", "it names another record before it", 1),

@@ -17,7 +17,7 @@ from otel_audit.store.reader import Reader
 from tests.integration.ledger_rows import T0, LedgerRows
 
 APP = str(theme.HERE / "app.py")
-PAGES = ("search", "task", "trace", "compare", "reviewers", "usage", "integrity", "access")
+PAGES = ("search", "task", "trace", "compare", "reviewers", "usage", "integrity", "reports", "log_review", "access")
 TRACE = "ab" * 16
 
 
@@ -108,6 +108,8 @@ def test_pages_with_one_entry(store, page):
         "compare": "There is no such event",
         "integrity": ">1<",
         "access": "Nobody looked",
+        "reports": "SOC 2: there is evidence for 1 of 3 criteria",
+        "log_review": "No week waits for review.",
         "reviewers": "<b>1</b> review was decided in 1 task",
         "usage": "<b>0</b> AI calls",
     }

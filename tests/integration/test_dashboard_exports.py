@@ -4,14 +4,21 @@ import csv
 import hashlib
 import io
 import json
+import re
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import deps
 import exporting
 import pytest
+from click.testing import CliRunner
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from otel_audit.cli import cli
+from otel_audit.store.folder import DataFolder
 from otel_audit.store.reader import Reader
 from tests.integration.ledger_rows import LedgerRows
 
@@ -61,3 +68,75 @@ def test_the_manifest_says_what_the_file_is(client):
     ((action, target, _), told) = client.recorded[0]
     assert (action, target, told["purpose"], told["row_count"]) == ("EXPORT", "loan-1", "ticket 7", 3)
     assert client.get("/export/events.xml.zip?why=x").status_code == 404
+
+
+@pytest.fixture
+def reports(client, database, tmp_path, monkeypatch):
+    """The same downloads, with a data folder whose key signs reports."""
+    folder = DataFolder(tmp_path / "data")
+    folder.create()
+    monkeypatch.setattr(deps, "database", lambda: database)
+    monkeypatch.setattr(deps, "data_folder", lambda: folder)
+    client.folder = folder
+    return client
+
+
+def test_a_report_is_signed_recorded_and_can_be_checked_without_us(reports, tmp_path):
+    """The zip has the page's counts and purpose, its taking is recorded, and both ways to check it say OK, then not."""
+    answer = reports.get("/export/report/hipaa.zip?why=audit+2026&service=x&verified=true")
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"] == 'attachment; filename="audit-hipaa.zip"'
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        document = json.loads(archive.read("report.json"))
+    assert (document["purpose"], document["made_by"]) == ("audit 2026", "u_9")
+    assert document["filter"]["service"] == ["x"]
+    assert document["verification"]["status"] == "tampered"  # these entries were never signed
+    ((action, target, kind), told) = reports.recorded[0]
+    assert (action, target, kind) == ("EXPORT", "hipaa.zip", "report")
+    assert told["purpose"] == "audit 2026"
+    assert told["row_count"] == document["events"] == int(answer.headers["x-row-count"])
+
+    keys = CliRunner().invoke(cli, ["keys", "export", "--data", str(reports.folder.path)]).stdout
+    (tmp_path / "trust.json").write_text(keys)
+    file = tmp_path / "audit-hipaa.zip"
+    script = documented_check()
+    for raw, ours, theirs in ((answer.content, 0, 0), (altered(answer.content), 1, 1)):
+        file.write_bytes(raw)
+        done = CliRunner().invoke(cli, ["report", "verify", str(file), "--trust", str(tmp_path / "trust.json")])
+        assert done.exit_code == ours, done.output
+        alone = subprocess.run([sys.executable, "-I", "-c", script, file, tmp_path / "trust.json"],
+                               capture_output=True, text=True, check=False)  # fmt: skip
+        assert (alone.returncode, alone.stdout.startswith("OK")) == (theirs, not theirs), alone.stderr
+
+
+def documented_check():
+    """The program of docs/how-to/reports.md."""
+    page = (Path(__file__).parents[2] / "docs/how-to/reports.md").read_text()
+    (script,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    return script
+
+
+def altered(raw):
+    """The same zip with one count changed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(raw)) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            body = old.read(name)
+            new.writestr(name, body.replace(b'"events": 0', b'"events": 7', 1) if name == "report.json" else body)
+    return out.getvalue()
+
+
+def test_a_report_that_can_not_be_made_is_refused_and_not_recorded(reports, monkeypatch):
+    """No purpose, no such standard, a filter of another kind, a wrong word, and no key: each is explained."""
+    for query, status, words in (
+        ("soc2.zip", 400, "Say why"),
+        ("iso.zip?why=x", 404, "eu-ai-act"),
+        ("soc2.zip?why=x&decision=approved", 400, "not by decision"),
+        ("soc2.zip?why=x&verified=yes", 400, "say true, or leave it out"),
+        ("soc2.zip?why=x&nothing=1", 400, "unknown filter"),
+    ):
+        answer = reports.get(f"/export/report/{query}")
+        assert (answer.status_code, words in answer.text) == (status, True), answer.text
+    monkeypatch.setattr(deps, "data_folder", lambda: None)
+    assert "no key to sign with" in reports.get("/export/report/soc2.zip?why=x").text
+    assert reports.recorded == []

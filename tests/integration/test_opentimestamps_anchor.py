@@ -10,11 +10,13 @@ from bitcoin.core import CBlockHeader
 from opentimestamps.core.serialize import BytesDeserializationContext
 from opentimestamps.core.timestamp import DetachedTimestampFile
 
+from otel_audit.anchors import Publication
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.opened import read_anchors
 from otel_audit.anchors.opentimestamps import OpenTimestampsAnchor
 from otel_audit.anchors.proofs import header_of, note_of, read_proofs
 from otel_audit.anchors.settings import load_anchors, parse_anchors
+from otel_audit.anchors.tokens import stored_attestations
 from otel_audit.errors import AnchorUnavailable, ConfigError
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.trust import Trust, format_trust, parse_trust
@@ -159,6 +161,16 @@ def test_a_proof_for_another_note_is_named(complete, records):
     assert codes(records, blocks) == ["IMPRINT_MISMATCH"]
     header_of(path).unlink()
     assert codes(records, blocks) == ["IMPRINT_MISMATCH"]
+
+
+def test_what_is_over_digests_is_not_taken_for_damaged(complete, anchor, records):
+    """For a bundle the proofs of checkpoints are taken, with their headers; those of digests stay where they are."""
+    path, _ = complete
+    anchor.publish(Publication("a digest", ORIGIN, 1, is_digest=True))
+    reading = stored_attestations(records)
+    assert reading.damaged == ()
+    (taken,) = reading.checkpoints
+    assert (taken.evidence, taken.block_header) == (path.read_bytes(), header_of(path).read_bytes())
 
 
 def test_a_header_that_does_not_fit_is_not_kept(anchor, calendar, records):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -16,6 +17,7 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from otel_audit.ledger.note import Signer
+from otel_audit.receiver import http_body
 from otel_audit.receiver.checkpoints import Checkpointer
 from otel_audit.receiver.decode import Decoder
 from otel_audit.receiver.grpc_server import LOGS_SERVICE, TRACE_SERVICE, GrpcServer
@@ -132,6 +134,39 @@ def test_health_is_told_for_the_server_and_each_service():
                 assert ask.Check(health_pb2.HealthCheckRequest(service=service)).status == expected
 
 
+def test_every_member_of_a_gzip_body_is_stored():
+    """A body of several gzip members, which RFC 1952 allows, is acknowledged only with all that is in them."""
+    with serving() as served:
+        whole = b"".join(gzip.compress(one_span(number)) for number in (1, 2))
+        assert served.http(whole, Content_Encoding="gzip")[0] == 200
+        stored = b"".join(served.ledger.blocks)
+        assert b"span 1" in stored
+        assert b"span 2" in stored
+
+
+def test_a_body_that_stops_coming_is_given_up(monkeypatch):
+    """Whoever stops in the middle of a body gets a retryable answer, and holds nothing for longer."""
+    monkeypatch.setattr(http_body, "_STALLED_SECONDS", 0.05)
+    with serving() as served, socket.create_connection(("127.0.0.1", served.http_port), timeout=20) as sender:
+        head = (
+            "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: 100\r\n\r\n"
+        )
+        sender.sendall(head.encode() + b"half")
+        assert sender.recv(1000).startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_defect_of_ours_costs_a_producer_nothing(monkeypatch):
+    """An error that nobody foresaw is UNAVAILABLE and 503, over both, which make an exporter keep its data."""
+    with serving() as served:
+        monkeypatch.setattr(served.intake.sequencer, "submit", lambda events: 1 / 0)
+        status, headers, body = served.http(one_span())
+        assert (status, "Retry-After".lower() in {name.lower() for name in headers}) == (503, True)
+        assert "ZeroDivisionError" in Status.FromString(body).message
+        with pytest.raises(grpc.RpcError) as refused:
+            served.grpc(one_span())
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
 def test_http_says_what_is_wrong_with_a_request():
     """Wrong type, wrong encoding, broken gzip, a bomb: 415, 400, 400, 413, and nothing stored."""
     with serving() as served:
@@ -140,6 +175,8 @@ def test_http_says_what_is_wrong_with_a_request():
         assert served.http(one_span(), Content_Encoding="gzip")[0] == 400
         assert served.http(gzip.compress(one_span())[:-4], Content_Encoding="gzip")[0] == 400
         assert served.http(gzip.compress(bytes(MAX_REQUEST_BYTES + 1)), Content_Encoding="gzip")[0] == 413
+        assert served.http(gzip.compress(one_span()) + b"rest", Content_Encoding="gzip")[0] == 400
+        assert served.http(gzip.compress(b"") * 5000, Content_Encoding="gzip")[0] == 413
         status, _, body = served.http(b"\xff garbage")
         assert status == 400
         assert "nothing was stored" in Status.FromString(body).message

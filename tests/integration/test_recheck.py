@@ -3,6 +3,9 @@
 import json
 import time
 
+import pytest
+
+from tests.integration.otlp_collector import Collector
 from tests.integration.running import alter, exported, running
 from tests.integration.test_erasure import EXPORT
 
@@ -21,12 +24,32 @@ def checked(data, status, told_before=0):
     raise AssertionError(f"no verdict {status}: {path.read_text() if path.exists() else 'no state'}")
 
 
-def test_it_finds_what_was_altered_by_itself(tmp_path):
-    """A sound ledger is told as such; after an entry was altered the log is loud and an entry names the codes."""
-    data = tmp_path / "data"
-    with running(data, "--no-dashboard", "--recheck-seconds", "0.2") as up:
+@pytest.fixture
+def collector(monkeypatch):
+    """A real collector that the receivers of a test send their own metrics to."""
+    with Collector() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", collector.endpoint)
+        monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
+        yield collector
+
+
+LAG, LAG_ENTRIES = ("otel_audit.anchor.lag", "s", "away"), ("otel_audit.anchor.lag.entries", "{entry}", "away")
+FINDINGS, LAST_OK = ("otel_audit.verify.findings", "{finding}", ""), ("otel_audit.verify.last_ok_time", "s", "")
+
+
+def test_it_finds_what_was_altered_by_itself(tmp_path, collector):
+    """A sound ledger is told as such; after an entry was altered the log is loud and an entry names the codes.
+
+    Both verdicts, and how far an anchor that does not answer is behind, are metrics at a collector.
+    """
+    data, anchors = tmp_path / "data", tmp_path / "anchors.toml"
+    anchors.write_text('[[anchors]]\nkind = "rfc3161"\nname = "away"\nurl = "http://127.0.0.1:9"\n')
+    started = time.time()
+    with running(data, "--no-dashboard", "--recheck-seconds", "0.2", "--anchors", str(anchors)) as up:
         up.export(EXPORT)
         state = checked(data, "ok")
+        collector.wait_for_gauges(lambda told: told.get(LAG, 0) > 0 and told.get(LAG_ENTRIES, 0) > 0)
+        collector.wait_for_gauges(lambda told: told.get(LAST_OK, 0) > started and told.get(FINDINGS) == 0)
         assert state["entry_count"] > 0
         up.stop()
     alter(data, "ALTER TABLE audit.audit_entries UPDATE request_model = 'x' WHERE seq = 1 SETTINGS mutations_sync = 1")
@@ -35,6 +58,7 @@ def test_it_finds_what_was_altered_by_itself(tmp_path):
     with running(data, "--no-dashboard", "--recheck-seconds", "0.2") as up:
         state = checked(data, "tampered", told_before=state["told_unix_nano"])
         assert "ROW_MODIFIED" in state["codes"]
+        collector.wait_for_gauges(lambda told: told[FINDINGS] > 0)
         out = up.stop()
     assert "CRITICAL" in out
     assert "ROW_MODIFIED" in out

@@ -28,21 +28,15 @@ def header_of(proof: Path) -> Path:
     return note_of(proof).with_suffix(".header")
 
 
-def stored_proofs(records: FileAnchor) -> AnchorReading:
-    """All proofs with the notes that they are over, to hand over: nobody has judged them yet."""
-    checkpoints, damaged = [], []
-    for path in _paths(records):
-        if path.name.startswith("digest-"):
-            continue
-        try:
-            note = note_of(path).read_text(encoding="utf-8")
-            origin = read_checkpoint(note).origin
-        except (OSError, UnicodeDecodeError, VerificationError) as exc:
-            damaged.append(f"{path}: its note can not be read: {exc}")
-            continue
-        header, proof = _read(path)
-        checkpoints.append(AnchoredCheckpoint(origin, note, str(path), kind=KIND, evidence=proof, block_header=header))
-    return AnchorReading(tuple(checkpoints), tuple(damaged))
+def proof_files(records: FileAnchor) -> list[Path]:
+    """All proofs beside a file anchor's records."""
+    return sorted(records.folder.glob(f"*/{KIND}/*.note.ots"))
+
+
+def header_and_proof(path: Path) -> tuple[bytes, bytes]:
+    """Header (empty without one) and proof. The header is written after its proof, so it is read before it."""
+    header = header_of(path)
+    return (header.read_bytes() if header.exists() else b""), path.read_bytes()
 
 
 def read_proofs(
@@ -55,7 +49,7 @@ def read_proofs(
     """
     checkpoints, digests, findings, damaged = [], [], [], []
     unknown: dict[str, list[BlockTime]] = {}
-    for path in _paths(records):
+    for path in proof_files(records):
         try:
             note = note_of(path).read_text(encoding="utf-8")
             is_digest = path.name.startswith("digest-")
@@ -85,19 +79,9 @@ def read_proofs(
     return AnchorReading(tuple(checkpoints), tuple(damaged), tuple(findings), tuple(digests))
 
 
-def _paths(records: FileAnchor) -> list[Path]:
-    return sorted(records.folder.glob(f"*/{KIND}/*.note.ots"))
-
-
-def _read(path: Path) -> tuple[bytes, bytes]:
-    """Header (empty without one) and proof. The header is written after its proof, so it is read before it."""
-    header = header_of(path)
-    return (header.read_bytes() if header.exists() else b""), path.read_bytes()
-
-
 def _judge(path: Path, note: bytes, blocks: Mapping[int, str]) -> BlockTime | None:
     """The block that a proof leads to; None while it is pending. Raises ProofRefused."""
-    header, raw = _read(path)
+    header, raw = header_and_proof(path)
     proof = parse_proof(raw)
     if header:
         return verify_proof(proof, note, header, blocks)

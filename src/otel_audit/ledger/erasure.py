@@ -7,8 +7,8 @@ The statement's fields (docs/design/ledger-format.md): ``origin``, ``seqs`` ([fi
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -131,21 +131,29 @@ class Erasures:
         index = bisect_right(self._firsts, seq) - 1
         if index < 0 or self._lasts[index] < seq:
             return None
-        for entry, erasure in self.valid.items():
+        found = None
+        for entry, erasure in self.valid.items():  # all of them: one that was stated twice names what it names
             if erasure.covers(seq):
                 self._named.setdefault(entry, set()).add(seq)
-                if erasure.names is None or name in erasure.names:
-                    return entry, erasure
-        return None
+                if found is None and (erasure.names is None or name in erasure.names):
+                    found = entry, erasure
+        return found
 
     def cover(self, seq: int) -> bool:
         """Whether all texts of an entry were erased."""
         return any(erasure.names is None and erasure.covers(seq) for erasure in self.valid.values())
 
-    def check_named(self, first: int, end: int, findings: Findings) -> None:
-        """After every commitment in [first, end) was asked for by ``of``: find erasures of what never had a text."""
+    def check_named(self, first: int, end: int, findings: Findings, expired: Sequence[range] = ()) -> None:
+        """After every commitment in [first, end) was asked for by ``of``: find erasures of what never had a text.
+
+        Of entries that ``expired`` nobody knows that any more.
+        """
         for entry, erasure in self.valid.items():
-            unknown = erasure.count(first, end) - len(self._named.get(entry, ()))
+            named = sorted(self._named.get(entry, ()))
+            unknown = erasure.count(first, end) - len(named)
+            for gone in expired if unknown else ():
+                known = bisect_left(named, gone.stop) - bisect_left(named, gone.start)
+                unknown -= erasure.count(gone.start, gone.stop) - known
             if unknown:
                 detail = f"it says that texts of {unknown} entries were erased which never had any"
                 findings.add(Code.FALSE_TOMBSTONE, detail, seq=entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -255,16 +256,18 @@ def _run(settings: dict[str, Any], *, dashboard_port: int | None, with_demo: boo
     if settings["host"] not in {_LOOPBACK, "localhost", "::1"}:
         click.echo(f"Note: OTLP is received on {settings['host']} from whoever can reach it.", err=True)
     # The dashboard is started before the engine is loaded into this process (the engine does not survive a fork).
-    with children.Children() as family:
+    with children.Children() as family, contextlib.ExitStack() as stack:
         if dashboard_port is not None:
             dashboard_port = children.free_port(_LOOPBACK, dashboard_port, "--dashboard-port")
             arguments = ["--port", str(dashboard_port), "--data", str(settings["data"]), "--wait-for-receiver", *door]
             if settings["anchor_dir"]:
                 arguments += ["--anchor-dir", str(settings["anchor_dir"])]
             family.start("dashboard", dashboard_command(arguments))
+        from otel_audit.receiver.own_metrics import exported_metrics  # noqa: PLC0415 - loads the SDK
         from otel_audit.receiver.service import Receiver, ReceiverSettings  # noqa: PLC0415 - loads the engine
         from otel_audit.store.folder import RunInfo  # noqa: PLC0415 - with it
 
+        stack.enter_context(exported_metrics())
         receiver = Receiver(ReceiverSettings(**settings))
         _on_signals(receiver.request_stop)
         receiver.start()

@@ -11,7 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -19,7 +19,7 @@ from otel_audit.errors import ConfigError, RejectedBatch, StoreUnavailable
 from otel_audit.receiver import otlp_json
 from otel_audit.receiver.audit_signal.http import audit_routes
 from otel_audit.receiver.audit_signal.intake import AuditIntake
-from otel_audit.receiver.http_body import JSON, PROTOBUF, TooLarge, content_type_of, error_answer, read_body
+from otel_audit.receiver.http_body import JSON, PROTOBUF, TooLarge, content_type_of, error_answer, failed, read_body
 from otel_audit.receiver.intake import MAX_REQUEST_BYTES, Intake
 
 _WORKERS: Final = 32
@@ -68,6 +68,10 @@ def http_app(
                 return error_answer(content_type, 400, str(exc))
             except StoreUnavailable as exc:
                 return error_answer(content_type, 503, str(exc))
+            except ClientDisconnect:
+                return Response(status_code=400)  # nobody is there to read it
+            except Exception as exc:  # noqa: BLE001 - whatever it is, the producer keeps its data
+                return failed(content_type, exc)
 
         return export
 

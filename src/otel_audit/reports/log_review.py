@@ -92,6 +92,10 @@ class Week:
         """The week after it."""
         return Week(self.monday + timedelta(days=7))
 
+    def previous(self) -> Week:
+        """The week before it."""
+        return Week(self.monday - timedelta(days=7))
+
     def filter(self, where: Filter = Filter()) -> Filter:  # noqa: B008 - frozen
         """``where``, in this week."""
         return replace(where, since=self.since, until=self.until)
@@ -151,6 +155,12 @@ def findings(reader: Reader, week: Week, sizes: Sequence[tuple[str, int]] = ()) 
 def own_accesses(week: Week, person: str) -> Filter:
     """The accesses of a week that are this person's own. Opening a week to review it is none."""
     return week.filter(Filter(figure="looks", actor_id=(person,)))
+
+
+def who_accessed(reader: Reader, week: Week, limit: int = 10_000) -> list[tuple[str, int]]:
+    """Who had accesses of their own in a week, and how many: these may not sign it."""
+    counted = reader.facet(week.filter(Filter(figure="looks")), "actor_id", limit)
+    return [(who, number) for who, number in counted if who]
 
 
 def late_entries(standing: Standing) -> Filter | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from anyio import CapacityLimiter, to_thread
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from otel_audit.errors import RecordConflict, RejectedBatch, StoreError
 from otel_audit.receiver.audit_signal.intake import AuditIntake, batch_answer
 from otel_audit.receiver.audit_signal.records import from_json
-from otel_audit.receiver.http_body import JSON, PROTOBUF, TooLarge, content_type_of, error_answer, read_body
+from otel_audit.receiver.http_body import JSON, PROTOBUF, TooLarge, content_type_of, error_answer, failed, read_body
 from otel_audit.receiver.intake import MAX_REQUEST_BYTES, RETRY_DELAY_SECONDS
 
 # The draft's words (specification/audit/collector.md, "Domain Status Values").
@@ -43,6 +43,10 @@ def audit_routes(audit: AuditIntake, limiter: CapacityLimiter) -> list[Route]:
             return _refuse(wants_json, 409, str(exc))
         except StoreError as exc:
             return _refuse(wants_json, 503, str(exc))
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the producer keeps its data
+            return failed(content_type, exc)
         if wants_json:
             return JSONResponse(answer)
         return Response(b"", media_type=PROTOBUF)  # an empty ExportLogsServiceResponse, as stock exporters expect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from otel_audit.anchors import AnchorReading
+from otel_audit.anchors.proofs import KIND as OPENTIMESTAMPS
 from otel_audit.errors import ConfigError, VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.digest import StoredDigest, read_digest
@@ -17,7 +19,7 @@ from otel_audit.ledger.encoding import leaf_hash
 from otel_audit.ledger.merkle import consistency_proof, inclusion_proof
 from otel_audit.ledger.tiles import TILE_WIDTH
 from otel_audit.model import EventType, Filter
-from otel_audit.reports.bundle.verify_bundle import decode
+from otel_audit.reports.bundle.verify_bundle import Broken, Erasure, decode
 from otel_audit.store.database import Database
 from otel_audit.store.evidence import EvidenceReader
 from otel_audit.store.reader import Reader
@@ -26,8 +28,8 @@ Key = tuple[str, int]
 
 _AT_ONCE: Final = 2048  # entries in memory; also what fits into a query's list of seqs
 _WHICH_RECORD: Final = re.compile(r" line \d+$|\d{20}")
-# Entries that say why something is missing, or which key followed: whoever checks a bundle needs them.
-_EXPLAINING: Final = (EventType.ERASURE, EventType.RETENTION, EventType.KEY_ROTATION)
+# Entries that say why something may be missing, or which key followed: whoever checks a bundle needs them.
+_EXPLAINING: Final = (EventType.RETENTION, EventType.KEY_ROTATION)
 _NO_ANCHORS: Final = AnchorReading()
 
 
@@ -107,12 +109,23 @@ class Collector:
                         joined.add((origin, int(seq)))
             yield from self._picked((row["origin"], row["seq"]) for row in block)
 
-    def explaining(self, origins: Iterable[str]) -> set[Key]:
-        """Return the keys of the entries that say what was erased or expired, and which keys follow."""
-        sizes = tuple((origin, self.ledger(origin).checkpoint.size) for origin in sorted(origins))
+    def explaining(self, keys: Iterable[Key]) -> set[Key]:
+        """Return the keys of the entries that say what of ``keys`` was erased, what expired, and which keys follow.
+
+        Erasures of anything else are left out: they are about other people.
+        """
+        seqs: dict[str, list[int]] = {}
+        for origin, seq in sorted(keys):
+            seqs.setdefault(origin, []).append(seq)
+        sizes = tuple((origin, self.ledger(origin).checkpoint.size) for origin in seqs)
         where = Filter(event_type=_EXPLAINING, sizes=sizes)
         blocks = self._reader.stream(where, payload=False, with_content=False) if sizes else ()
-        return {(row["origin"], row["seq"]) for block in blocks for row in block}
+        found = {(row["origin"], row["seq"]) for block in blocks for row in block}
+        for origin, size in sizes:
+            for seq, note in self._evidence.statements(origin, EventType.ERASURE):
+                if seq < size and _touches(note, origin, seq, seqs[origin]):
+                    found.add((origin, seq))
+        return found
 
     def related(self, keys: Iterable[Key]) -> Iterator[EvidenceRow]:
         """Yield these entries, in order."""
@@ -121,21 +134,25 @@ class Collector:
     def anchors(self, origin: str, last_seq: int) -> list[tuple[AnchoredCheckpoint, list[bytes]]]:
         """Return the anchored checkpoints that speak for a ledger up to ``last_seq``, with consistency proofs.
 
-        Of each anchor: the first that covers all entries, which is nearest to them in time, and the newest.
-        One that is newer than the ledger's checkpoint is not of use: the store has no proof to it yet.
+        Of each anchor: the first that covers all entries, which is nearest to them in time, and the newest; of
+        OpenTimestamps those that lead to a block, if there are any. One that is beyond the ledger's checkpoint has no
+        proof and goes along without: what it has seen is not in the store any more (anchors are read before the store).
         """
         ledger = self.ledger(origin)
         chosen: list[AnchoredCheckpoint] = []
-        usable = sorted(
+        known = sorted(
             (read_checkpoint(each.note).size, _place(each), each.source, index)
             for index, each in enumerate(self._anchored)
-            if each.origin == origin and 0 < read_checkpoint(each.note).size <= ledger.checkpoint.size
+            if each.origin == origin and read_checkpoint(each.note).size > 0
         )
+        usable = [each for each in known if each[0] <= ledger.checkpoint.size]
         for place in sorted({place for _, place, _, _ in usable}):
             there = [(size, self._anchored[index]) for size, each, _, index in usable if each == place]
             covering = [each for size, each in there if size > last_seq]
-            chosen += dict.fromkeys([*covering[:1], there[-1][1]])
-        return [(each, ledger.consistency(read_checkpoint(each.note).size)) for each in chosen]
+            newest = [each for _, each in reversed(there)]
+            chosen += dict.fromkeys([*_complete_first(covering)[:1], _complete_first(newest)[0]])
+        proven = [(each, ledger.consistency(read_checkpoint(each.note).size)) for each in chosen]
+        return [*proven, *((self._anchored[index], []) for *_, index in known[len(usable) :][-1:])]
 
     def digests(self, lasts: Mapping[str, int]) -> list[tuple[StoredDigest, dict[str, list[bytes]]]]:
         """Return the digests that name a ledger of ``lasts``, with the consistency proof of each such ledger.
@@ -176,7 +193,10 @@ class Collector:
             same.append((text.commitment, text.opening, text.value.decode("utf-8", "backslashreplace")))
         for block in self._evidence.picked_rows(origin, seqs):
             for row in block.rows():
-                columns = decode(row.encoding)
+                try:
+                    columns = decode(row.encoding)
+                except Broken as exc:
+                    raise VerificationError(f"{origin}: entry {row.seq}: {exc.args[1]}; run otel-audit verify") from exc
                 texts = tuple(
                     Text(name, *found[0])
                     for name, commitment in sorted(columns["content"].items())
@@ -192,6 +212,21 @@ class Collector:
 def _place(anchored: AnchoredCheckpoint) -> tuple[str, str]:
     """Which anchor it is from: the file anchor begins a file each day, others name size or line in the source."""
     return anchored.kind, "" if anchored.kind == "file" else _WHICH_RECORD.sub("", anchored.source)
+
+
+def _touches(note: str, origin: str, seq: int, seqs: Sequence[int]) -> bool:
+    """Whether the erasure that is entry ``seq`` is of one of these entries. One that is no erasure counts as if."""
+    try:
+        ends = Erasure(note, {"origin": origin, "seq": seq}).ends
+    except (Broken, ValueError, KeyError, TypeError):
+        return True  # whoever checks is told what is wrong with it
+    ranges = zip(ends[::2], ends[1::2], strict=True)
+    return any(bisect_left(seqs, first) < bisect_right(seqs, last) for first, last in ranges)
+
+
+def _complete_first(anchored: list[AnchoredCheckpoint]) -> list[AnchoredCheckpoint]:
+    """In the same order, but promises after all that prove something already."""
+    return sorted(anchored, key=lambda each: each.kind == OPENTIMESTAMPS and not each.block_header)
 
 
 def _of(stored: Iterable[tuple[bytes, bytes, str]], commitment: str) -> list[tuple[bytes, str]]:

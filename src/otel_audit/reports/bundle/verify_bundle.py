@@ -12,10 +12,11 @@ another way (`otel-audit keys export`), or from your own files. Steps:
  3  Each ledger's checkpoint is signed by such a key.
  4  Each anchored checkpoint is signed, too, and one of both continues the other. A timestamp is over its note. So are
     the checkpoints in each daily digest over all ledgers, which is signed itself.
- 5  Each entry's hash leads to the root of the checkpoint, by its proof.
+ 5  Each entry's hash leads to the root of the checkpoint, by its proof. Its times do not contradict the entry before,
+    nor, by more than an hour, what a witness or a checked timestamp attests.
  6  Each text is the one that its entry commits to, or a signed erasure says that it is gone.
  7  Each cell of the tables is what the entry says.
- 8  Counts and period of the manifest are those of the entries.
+ 8  Counts and period of the manifest are those of the entries; where it states no filter, none is left out between.
 
 Exit code 0: nothing was altered. 1: something was, or nothing could be proved. 2: it could not be checked.
 """
@@ -34,9 +35,12 @@ import re
 import struct
 import sys
 import zipfile
+import zlib
 from bisect import bisect_right
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
+from itertools import islice
 
 try:
     from cryptography.exceptions import InvalidSignature
@@ -45,8 +49,20 @@ except ImportError:
     sys.exit("verify_bundle: this needs one more package: pip install cryptography")
 
 # What is a status, and no sign of tampering.
-STATUS = {"UNANCHORED_TAIL", "ANCHOR_DAMAGED", "ERASED", "NOTHING_VERIFIED", "MANIFEST_UNSIGNED"}
+STATUS = {"UNANCHORED_TAIL", "ANCHOR_DAMAGED", "ERASED", "NOTHING_VERIFIED", "MANIFEST_UNSIGNED", "OTS_PENDING"}
 SETS = ("entries", "related")
+# Every file that a bundle may have; what is called otherwise has no place in it, whoever lists it.
+LAYOUT = re.compile(
+    r"index\.html|README\.txt|verify_bundle\.py|manifest\.(json|note)|(entries|related)\.(bin|csv|jsonl|texts\.jsonl)"
+    r"|proofs/N/N\.tlog-proof|checkpoints/N\.note|anchors/N/N\.(json|evidence|tsr|note|note\.ots|header)"
+    r"|digests/N\.json".replace("N", "(0|[1-9][0-9]*)")
+)
+ANCHOR_FILES = {"rfc3161": {".tsr", ".note"}, "opentimestamps": {".note.ots", ".note", ".header"}}  # else: .evidence
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, ValueError, OverflowError)  # what zipfile raises
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, RecursionError)
+LARGEST_NOTE = 16 << 20  # bytes of a file that is read as a whole: proofs, notes, JSON
+LARGEST_ENTRY = 256 << 20  # bytes of an entry, of a text and of a line: a receiver takes no request above 64 MiB
+LARGEST_RATIO, WORTH_ASKING = 500, 1 << 30  # of what is unpacked to what is packed, when it is more than 1 GiB
 
 COLUMNS = """
 schema_version:uint16 origin:string seq:uint64 prev_hash:hash recorded_at:time retention_class:string
@@ -81,6 +97,7 @@ CELLS = [(name, TYPES.get(name, "hash" if name == "hash" else "text")) for name 
 FORMULA = re.compile("[\\s\ufeff\u200b\0]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]|[\t\r\n]")
 LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 NANOS = 10**9
+TOLERANCE = 3600 * NANOS  # for clocks that differ, and for the time an anchor takes to attest
 SHA256 = "608648016503040201"  # its object identifier, 2.16.840.1.101.3.4.2.1
 LISTED = 1000  # findings of one kind that are listed singly; the rest is counted
 
@@ -179,7 +196,10 @@ def decode(data):
         raise Broken("NON_CANONICAL", "schema version %d is not known here" % version)
     try:
         for name, read in COLUMN_READERS:
-            row[name], at = read(data, at)
+            if read is read_text and data[at] == 0:  # most texts of an entry are empty
+                row[name], at = "", at + 1
+            else:
+                row[name], at = read(data, at)
     except UnicodeDecodeError:
         raise Broken("NON_CANONICAL", "a text of the encoding is not UTF-8") from None
     except (IndexError, struct.error):
@@ -198,6 +218,8 @@ def frames(file):
         if not head:
             return
         size = int.from_bytes(head, "big")
+        if size > LARGEST_ENTRY:
+            raise Broken("FILE_MODIFIED", "it states an entry of %d bytes, more than any has" % size)
         data = file.read(size)
         if len(head) < 4 or len(data) < size:
             raise Broken("FILE_MODIFIED", "it ends within an entry")
@@ -250,10 +272,19 @@ def csv_line(row, texts):
     """Return the CSV record of an entry: every text that is not empty is in quotes."""
     cells = []
     for name, kind in CELLS:
-        value = cell(name, kind, row, texts)
+        value = "" if kind == "string" and not row[name] else cell(name, kind, row, texts)  # most are empty
         is_text = value and kind in ("string", "strings", "map", "text")
         cells.append('"%s"' % value.replace('"', '""') if is_text else value)
     return (",".join(cells) + "\r\n").encode()
+
+
+def one_line(value):
+    """Write JSON in its one form, on one line for every program."""
+    line = compact(value)
+    return ((line if line.isascii() else line.translate(LINE_BREAKS)) + "\n").encode()
+
+
+compact = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def json_object(row, texts):
@@ -273,8 +304,7 @@ def json_object(row, texts):
 
 def json_line(row, texts):
     """Return the line of an entry in the JSON Lines."""
-    line = json.dumps(json_object(row, texts), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return (line.translate(LINE_BREAKS) + "\n").encode()
+    return one_line(json_object(row, texts))
 
 
 # --- Trees and signatures: RFC 6962, C2SP signed-note, tlog-checkpoint, tlog-proof, tlog-cosignature ---
@@ -395,7 +425,10 @@ def open_note(note, keys, name):
                     raise Broken("BAD_SIGNATURE", "the signature by %s does not hold" % signer)
                 verified.append(key)
     if not any(key.name == name for key in verified):
-        raise Broken("UNKNOWN_KEY", "it is not signed by a key of %r that the trust file names" % name)
+        known = ", ".join("%s+%s" % (key.name, key.id) for key in keys)
+        raise Broken(
+            "UNKNOWN_KEY", "no key of %r that the trust file leads to signed it; these are: %s" % (name, known)
+        )
     return text, verified
 
 
@@ -493,6 +526,80 @@ def read_timestamp(answer):
         raise Broken("TSA_INVALID", "it is no timestamp: %s" % exc) from None
 
 
+# --- OpenTimestamps: how to come from SHA-256 of a note to the Merkle root of a Bitcoin block ---
+
+OTS_MAGIC = b"\x00OpenTimestamps\x00\x00Proof\x00\xbf\x89\xe2\xe8\x84\xe8\x92\x94\x01\x08"  # version 1, of a SHA-256
+OTS_BITCOIN, OTS_CALENDAR = bytes.fromhex("0588960d73d71901"), bytes.fromhex("83dfe30d2ef90c8e")
+OTS_MARGIN = 7200 * NANOS  # a miner may write a time that is some two hours off
+
+
+def read_bytes(data, at):
+    """Read bytes behind their length."""
+    size, at = read_number(data, at)
+    if at + size > len(data):
+        raise IndexError
+    return data[at : at + size], at + size
+
+
+def read_ots(raw):
+    """Return what a proof is over, the calendars that promise more, and the blocks: [(height, Merkle root)].
+
+    Paths by other operations than append, prepend and SHA-256 are passed over: calendars do not use them for Bitcoin.
+    """
+    at = len(OTS_MAGIC) + 32
+    if not raw.startswith(OTS_MAGIC) or len(raw) < at:
+        raise Broken("OTS_INVALID", "it is no OpenTimestamps proof over a SHA-256")
+    digest = raw[at - 32 : at]
+    calendars, blocks, paths = [], [], [digest]  # of each path to follow the message so far; None: not ours to follow
+    try:
+        while paths:
+            message, tag, at = paths.pop(), raw[at], at + 1
+            if tag == 0xFF:  # two ways go on from here
+                paths.append(message)
+                tag, at = raw[at], at + 1
+            if tag == 0x08:
+                paths.append(message and hashlib.sha256(message).digest())
+            elif tag in (0x02, 0x03, 0x67, 0xF2, 0xF3):
+                paths.append(None)
+            elif tag in (0x00, 0xF0, 0xF1):
+                kind, at = (raw[at : at + 8], at + 8) if tag == 0x00 else (b"", at)
+                piece, at = read_bytes(raw, at)
+                if kind == OTS_CALENDAR:
+                    calendars.append(read_bytes(piece, 0)[0].decode("ascii", "backslashreplace"))
+                elif kind == OTS_BITCOIN and message:
+                    blocks.append((read_number(piece, 0)[0], message))
+                elif tag:
+                    paths.append(message and (message + piece if tag == 0xF0 else piece + message))
+                    if len(paths[-1] or b"") > 4096:
+                        raise Broken("OTS_INVALID", "it has a message that is too long")
+            else:
+                raise Broken("OTS_INVALID", "it has an operation that is not known, 0x%02x" % tag)
+    except IndexError:
+        at = len(raw) + 1
+    if at != len(raw):
+        raise Broken("OTS_INVALID", "it is cut off" if at > len(raw) else "it goes on after its end")
+    return digest, calendars, blocks
+
+
+def read_block(header, blocks):
+    """Return (height, hash, time in nanoseconds since 1970) of the block whose header (80 bytes) a proof leads to.
+
+    The header's hash is as small as its own bits ask for. That shows what it cost to make, not that it is Bitcoin's.
+    """
+    digest = hashlib.sha256(hashlib.sha256(header).digest()).digest()
+    bits = int.from_bytes(header[72:76], "little")
+    exponent, mantissa = bits >> 24, bits & 0x7FFFFF
+    target = mantissa << 8 * (exponent - 3) if exponent > 3 else mantissa >> 8 * (3 - exponent)
+    valid = exponent <= 34 and not bits & 0x800000 and target < 1 << 256
+    if len(header) != 80 or not valid or int.from_bytes(digest, "little") > target:
+        raise Broken("OTS_INVALID", "its block header has no valid proof of work")
+    heights = [height for height, root in blocks if root == header[36:68]]
+    if not heights:
+        raise Broken("OTS_INVALID", "it does not lead to the block header beside it")
+    nanos = int.from_bytes(header[68:72], "little") * NANOS + OTS_MARGIN
+    return min(heights), digest[::-1].hex(), nanos
+
+
 # --- The bundle ---
 
 
@@ -501,12 +608,15 @@ class Verification:
 
     def __init__(self, archive, trust, attest=None):
         self.zip, self.trust, self.attest = archive, trust, attest
+        self.names = set()  # of files that can be read
         self.findings, self.counts = [], {}
         self.keys = list(trust["keys"])
         self.rows = dict.fromkeys(("entries", "related", "texts", "gone", "proven"), 0)
         self.statements, self.erasures, self.checkpoints, self.anchored = [], {}, {}, {}
         self.anchors, self.attested, self.windows, self.timestamps = {}, {}, {}, []
-        self.doubts, self.last = {}, {}
+        self.moments = {}  # of a ledger: (size, when somebody else saw that many entries)
+        self.gaps, self.expired = {}, set()  # of a ledger: the first seq that is not there; those that have a retention
+        self.doubts, self.last, self.per_ledger = {}, {}, Counter()
         self.period = [None, None]
         self.manifest = {}
 
@@ -522,6 +632,7 @@ class Verification:
     def run(self):
         """Take all steps."""
         try:
+            self.check_zip()
             self.check_files()
             self.read_anchors()
             self.read_statements()
@@ -530,7 +641,9 @@ class Verification:
             for name in SETS:
                 self.check_set(name)
             self.check_counts()
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
+        except Broken as exc:
+            self.add(*exc.args)
+        except MALFORMED as exc:
             self.add("FILE_MODIFIED", "manifest.json or a statement has another form than it should: %r" % exc)
         for (code, column), count in self.counts.items():
             if count > LISTED:
@@ -539,17 +652,19 @@ class Verification:
         return self.report()
 
     def read(self, name):
-        """Return a file's bytes."""
+        """Return a file's bytes: of one that is small."""
+        if name not in self.names:
+            raise Broken("FILE_MISSING", "the file %s is not there" % name)
         try:
+            if self.zip.getinfo(name).file_size > LARGEST_NOTE:
+                raise Broken("FILE_MODIFIED", "the file %s is larger than such a file ever is" % name)
             return self.zip.read(name)
-        except KeyError:
-            raise Broken("FILE_MISSING", "the file %s is not there" % name) from None
-        except zipfile.BadZipFile:
+        except DAMAGED:
             raise Broken("FILE_MODIFIED", "the file %s is damaged" % name) from None
 
     def open(self, name):
-        """Open a file to read it piece by piece; one that is not there is empty (step 1 has told)."""
-        return self.zip.open(name) if name in self.zip.namelist() else io.BytesIO()
+        """Open a file to read it piece by piece; one that is not there, or damaged, is empty (step 1 has told)."""
+        return io.BufferedReader(self.zip.open(name), 1 << 18) if name in self.names else io.BytesIO()
 
     # 1
     def check_files(self):
@@ -568,25 +683,60 @@ class Verification:
             signed = note.split('"')[3] if note.count('"') == 4 else ""
         if signed != hashlib.sha256(raw).hexdigest():
             self.add("FILE_MODIFIED", "manifest.json is not the one whose hash is in manifest.note")
-        listed, names = self.manifest["files"], self.zip.namelist()
-        for name in sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
-            self.add("FILE_ADDED", "the file %s is there more than once" % name)
-        for name in sorted(set(names) - set(listed) - {"manifest.json", "manifest.note"}):
-            if not re.fullmatch(r"proofs/[0-9]+/[0-9]+\.tlog-proof", name):
-                self.add("FILE_ADDED", "the file %s is not part of the bundle" % name)
-        for name, sha256 in listed.items():
-            if name not in names:
+        listed = self.manifest["files"]
+        proofs = {name for name in self.names if name.startswith("proofs/")}
+        for name in sorted(self.names - set(listed) - proofs - {"manifest.json", "manifest.note"}):
+            self.add("FILE_ADDED", "the file %s is not one of the manifest" % name)
+        for name in sorted(filter(self.is_stray, self.names)):
+            self.add("FILE_ADDED", "the file %s belongs to no ledger, or no anchor, of the manifest" % name)
+        for name in sorted(set(listed) | self.names - proofs):
+            if name not in self.names:
                 self.add("FILE_MISSING", "the file %s is not there" % name)
-                continue
-            digest = hashlib.sha256()
-            try:
-                with self.zip.open(name) as file:
-                    for piece in iter(lambda: file.read(1 << 16), b""):
-                        digest.update(piece)
-            except zipfile.BadZipFile:
-                digest = hashlib.sha256()
-            if digest.hexdigest() != sha256:
+            elif self.digest(name) != listed.get(name) and name in listed:
                 self.add("FILE_MODIFIED", "the file %s is not the one of the manifest" % name)
+
+    def is_stray(self, name):
+        """Tell whether a file is of a ledger that the manifest does not name, or beside an anchor that is not there."""
+        folder, *rest = re.split("[/.]", name)
+        if folder == "anchors" and "anchors/%s/%s.json" % tuple(rest[:2]) not in self.names:
+            return True
+        return folder in ("anchors", "checkpoints", "proofs") and int(rest[0]) >= len(self.manifest["ledgers"])
+
+    def check_zip(self):
+        """Tell of what a zip can have beside files that are part of a bundle; only those are read."""
+        files, infos = Counter(self.zip.namelist()), self.zip.infolist()
+        unpacked, packed = (sum(getattr(each, size) for each in infos) for size in ("file_size", "compress_size"))
+        if unpacked > max(WORTH_ASKING, LARGEST_RATIO * packed):
+            raise Unreadable(
+                "it would unpack to %d bytes, %d times its size: no bundle" % (unpacked, unpacked // max(packed, 1))
+            )
+        for info in infos:
+            name, mode = info.filename, info.external_attr >> 16
+            if not LAYOUT.fullmatch(name) or info.orig_filename != name or mode & 0o170000 not in (0, 0o100000):
+                what = "is not part of a bundle; do not unpack this zip"
+            elif files[name] > 1:
+                what = "is there more than once"
+            elif info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                what = "is encrypted, or packed in a way that a bundle never is"
+            else:
+                self.names.add(name)
+                continue
+            self.add("FILE_ADDED", "the file %r %s" % (info.orig_filename[:200], what))
+        if self.zip.comment or min((info.header_offset for info in infos), default=0):
+            self.add("FILE_ADDED", "there are bytes in front of the zip, or a comment behind it")
+
+    def digest(self, name):
+        """Return the SHA-256 of a file; one that is damaged is not read again."""
+        digest = hashlib.sha256()
+        try:
+            with self.zip.open(name) as file:
+                for piece in iter(lambda: file.read(1 << 18), b""):
+                    digest.update(piece)
+        except DAMAGED:
+            self.names.discard(name)
+            self.add("FILE_MODIFIED", "the file %s is damaged" % name)
+            return None
+        return digest.hexdigest()
 
     def read_anchors(self):
         """Read the anchored checkpoints of each ledger, and what attests when they existed."""
@@ -598,15 +748,19 @@ class Verification:
 
     def read_anchor(self, name, origin):
         """Read one anchored checkpoint; its signature is checked later, when the keys are known."""
-        record = json.loads(self.read(name))
+        record, stem = json.loads(self.read(name)), name[: -len(".json")]
         self.anchors[origin].append((name, record))
+        own = {stem + suffix for suffix in (".json", *ANCHOR_FILES.get(record["kind"], {".evidence"}))}
+        for other in sorted(each for each in self.manifest["files"] if each.startswith(stem + ".") and each not in own):
+            self.add("FILE_ADDED", "the file %s does not belong to an anchor of kind %s" % (other, record["kind"]))
         times = list(cosigners(record["note"], self.trust["witnesses"]).values())
-        if record["kind"] == "rfc3161":
-            times += self.guard(name, origin, self.check_timestamp, name[: -len(".json")], record["note"]) or []
+        check = {"rfc3161": self.check_timestamp, "opentimestamps": self.check_ots}.get(record["kind"])
+        if check:
+            times += self.guard(name, origin, check, stem, record["note"], origin) or []
         if times:
             self.attested[name] = min(times)
 
-    def check_timestamp(self, name, note):
+    def check_timestamp(self, name, note, _):
         """Check that a timestamp is over its note; return its time if somebody checks the signature, too."""
         answer, data = self.read(name + ".tsr"), self.read(name + ".note")
         algorithm, imprint, nanos = read_timestamp(answer)
@@ -614,9 +768,35 @@ class Verification:
             raise Broken("IMPRINT_MISMATCH", "the timestamp is not over the note beside it")
         times = [self.attest(answer, data)] if self.attest else []
         command = "openssl ts -verify -data %s.note -in %s.tsr -CAfile roots.pem" % (name, name)
-        stated = {"file": name + ".tsr", "time": iso(nanos), "signature_checked": bool(times), "command": command}
+        stated = {"file": name + ".tsr", "time": iso(nanos), "checked": bool(times), "command": command}
         self.timestamps.append(stated)
         return times
+
+    def check_ots(self, name, note, origin):
+        """Check an OpenTimestamps proof; return the time of its block if the trust file names that block."""
+        proof, data = self.read(name + ".note.ots"), self.read(name + ".note")
+        digest, calendars, blocks = read_ots(proof)
+        if data != note.encode() or digest != hashlib.sha256(data).digest():
+            raise Broken("IMPRINT_MISMATCH", "the OpenTimestamps proof is not over the note beside it")
+        if not calendars and not blocks:
+            raise Broken("OTS_INVALID", "the OpenTimestamps proof leads neither to a calendar nor to a block")
+        if name + ".header" not in self.names:
+            heights = ", ".join("%d" % height for height, _ in blocks)
+            why = "the header of block %s is not here" % heights if blocks else "it leads to no block yet"
+            return self.add("OTS_PENDING", "%s.note.ots: %s, so it attests no time" % (name, why), origin)
+        height, block, nanos = read_block(self.read(name + ".header"), blocks)
+        known = self.trust["blocks"].get(height)
+        if known not in (None, block):
+            detail = "its block header is not the one of Bitcoin's block %d: that is %s" % (height, known)
+            raise Broken("OTS_INVALID", detail)
+        self.timestamps.append({
+            "file": name + ".note.ots", "time": iso(nanos), "checked": bool(known),
+            "command": "" if known else "look up block %d, %s, and name it in bitcoin_blocks" % (height, block),
+        })  # fmt: skip
+        if known:
+            return [nanos]
+        detail = "it leads to block %d, %s; whether that is in Bitcoin's chain is for bitcoin_blocks of the trust file"
+        return self.add("OTS_PENDING", "%s.note.ots: " % name + detail % (height, block), origin)
 
     # 2
     def read_statements(self):
@@ -718,7 +898,7 @@ class Verification:
             note = self.checkpoints[origin][3]
             witnesses = set(cosigners(note, self.trust["witnesses"]))
             for anchor, record in self.anchors[origin]:
-                witnesses |= self.guard(anchor, origin, self.check_anchor, record, origin) or set()
+                witnesses |= self.guard(anchor, origin, self.check_anchor, record, origin, anchor) or set()
             if len(witnesses) < self.trust["quorum"]:
                 detail = "%d of the trusted witnesses cosigned, %d are needed" % (len(witnesses), self.trust["quorum"])
                 self.add("WITNESS_QUORUM_MISSING", detail, origin)
@@ -731,12 +911,15 @@ class Verification:
         self.checkpoints[origin] = (number, size, root, note)
         return True
 
-    def check_anchor(self, record, origin):
+    def check_anchor(self, record, origin, name=""):
         """Check an anchored checkpoint, and that it and the ledger's checkpoint are of one history."""
         size, root, keys = open_checkpoint(record["note"], self.keys, origin)
         doubt = self.doubt_about(origin, keys, size)
         _, base_size, base_root, _ = self.checkpoints[origin]
         hashes = [unbase64(each) for each in record["consistency"]]
+        if size > base_size and not hashes:
+            raise Broken("ROLLBACK", "it has seen %d entries, but the newest checkpoint here is of %d: the ledger was "
+                         "put back to an older state" % (size, base_size))  # fmt: skip
         first, second = sorted([(size, root), (base_size, base_root)])
         if not is_consistent(*first, *second, hashes):
             code = "SPLIT_VIEW" if size == base_size else "CHAIN_REBUILT"
@@ -744,6 +927,8 @@ class Verification:
                          % (size, base_size))  # fmt: skip
         if not doubt:
             self.anchored[origin] = max(self.anchored.get(origin, 0), size)
+            if name in self.attested:
+                self.moments.setdefault(origin, []).append((size, self.attested[name]))
         return set(cosigners(record["note"], self.trust["witnesses"]))
 
     def check_digests(self):
@@ -799,7 +984,7 @@ class Verification:
             return check(*arguments)
         except Broken as exc:
             self.add(exc.args[0], "%s: %s" % (name, exc.args[1]), origin)
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        except MALFORMED as exc:
             self.add("FILE_MODIFIED", "%s has another form than it should: %s" % (name, exc), origin)
         return None
 
@@ -811,14 +996,13 @@ class Verification:
                 for data in frames(file):
                     if having in data:
                         yield decode(data)
-            except (Broken, zipfile.BadZipFile) as exc:
+            except Broken as exc:
                 if tell:
-                    code, detail = exc.args if isinstance(exc, Broken) else ("FILE_MODIFIED", str(exc))
-                    self.add(code, "%s.bin: %s" % (name, detail))
+                    self.add(exc.args[0], "%s.bin: %s" % (name, exc.args[1]))
 
     def check_set(self, name):
         """Check the entries of a set one by one, beside their texts and their lines in the tables."""
-        texts, last, bad_tables = Texts(self, name), None, set()
+        texts, last, recorded, bad_tables = Texts(self, name), None, 0, set()
         with self.open(name + ".csv") as as_csv, self.open(name + ".jsonl") as as_json:
             header = ("\ufeff" + ",".join(CSV_COLUMNS) + "\r\n").encode()
             if as_csv.read(len(header)) != header:
@@ -828,7 +1012,15 @@ class Verification:
                 if last is not None and place <= last:
                     code = "ROW_DUPLICATED" if place == last else "ROW_REORDERED"
                     self.add(code, "%s.bin: entry %d follows entry %d" % (name, place[1], last[1]), *place)
-                last = place
+                elif last is not None and last[0] == place[0] and row["recorded_at"] < recorded:
+                    detail = "by its time it was recorded before entry %d" % last[1]
+                    self.add("NON_MONOTONIC", detail, *place, "recorded_at")
+                if name == "entries" and place[1] > self.last.get(place[0], -1) + 1:
+                    self.gaps.setdefault(place[0], self.last.get(place[0], -1) + 1)
+                if row["event_type"] == "retention":
+                    self.expired.add(place[0])
+                last, recorded = place, row["recorded_at"]
+                self.check_times(row)
                 found = texts.of(row)
                 self.check_proof(row)
                 for kind, file, line in (("csv", as_csv, csv_line), ("jsonl", as_json, json_line)):
@@ -836,6 +1028,7 @@ class Verification:
                     if kind not in bad_tables and file.read(len(wanted)) != wanted:
                         bad_tables.add(kind)
                 self.rows[name] += 1
+                self.per_ledger[place[0]] += 1
                 self.last[place[0]] = max(place[1], self.last.get(place[0], 0))
                 if name == "entries":
                     self.period = [min(self.period[0] or row["event_time"], row["event_time"]),
@@ -865,42 +1058,77 @@ class Verification:
         self.rows["proven"] += 1
         return None
 
+    def check_times(self, row):
+        """Compare an entry's times with those at which somebody else saw its ledger."""
+        for size, moment in self.moments.get(row["origin"], ()):
+            for column in ("recorded_at", "event_time"):
+                if row["seq"] < size and row[column] > moment + TOLERANCE:
+                    code, seen = "FUTURE_DATED", "was there already"
+                elif row["seq"] >= size and column == "recorded_at" and row[column] < moment - TOLERANCE:
+                    code, seen = "BACKDATED", "came after that"
+                else:
+                    continue
+                detail = "it says %s, but %d entries were seen at %s, and it %s"
+                return self.add(code, detail % (iso(row[column]), size, iso(moment), seen), *place_of(row), column)
+        return None
+
     def compare_table(self, name, kind):
-        """Find the rows and columns in which a table differs from the entries."""
-        expected, texts = {}, Texts(self, name, silent=True)
+        """Find the rows and columns in which a table differs from the entries; few rows are in memory at once."""
+        file, before = "%s.%s" % (name, kind), sum(self.counts.values())
+        expected = {place: fingerprint(line) for place, line in self.lines_due(name, kind)}
+        try:
+            actual = [(place, fingerprint(line)) for place, line in self.lines_there(file, kind)]
+        except (*MALFORMED, csv.Error) as exc:
+            return self.add("FILE_MODIFIED", "%s can not be read: %s" % (file, exc))
+        places, order = Counter(place for place, _ in actual), list(expected)
+        if len(actual) != len(expected):
+            for place in expected:
+                if place not in places:
+                    self.add("ROW_DELETED", "%s lacks the entry" % file, *place)
+        for place, count in places.items():
+            if place not in expected and len(actual) != len(expected):
+                self.add("ROW_INSERTED", "%s has an entry that is not in %s.bin" % (file, name), *place)
+            elif count > 1:
+                self.add("ROW_DUPLICATED", "%s has the entry more than once" % file, *place)
+        # As many rows as entries, but other ones: somebody changed where a row says that it belongs.
+        by_position = len(actual) == len(expected) and places.keys() != expected.keys()
+        if len(actual) == len(expected) and not by_position and [place for place, _ in actual] != order:
+            first = next(place for (place, _), right in zip(actual, order) if place != right)
+            self.add("ROW_REORDERED", "%s has its entries in another order" % file, *first)
+        wrong = {}  # which line of the table differs from which entry
+        for index, (place, stated) in enumerate(actual):
+            due = order[index] if by_position else place
+            if expected.get(due, stated) != stated:
+                wrong[index] = due
+        listed = dict(islice(wrong.items(), LISTED))
+        due = {place: line for place, line in self.lines_due(name, kind) if place in set(listed.values())}
+        for index, (_, row) in enumerate(self.lines_there(file, kind) if listed else ()):
+            if index in listed:
+                right = due[listed[index]]
+                for column in sorted({*right, *row}, key=str):
+                    if (column not in row or column not in right) or row[column] != right[column]:
+                        detail = "%s states another value than the entry" % file
+                        self.add("ROW_MODIFIED", detail, *listed[index], column)
+        if len(wrong) > len(listed):
+            self.add("ROW_MODIFIED", "%s has %d more such rows" % (file, len(wrong) - len(listed)))
+        if sum(self.counts.values()) == before:
+            self.add("NON_CANONICAL", "%s says the same as the entries, but is not written as it should be" % file)
+        return None
+
+    def lines_due(self, name, kind):
+        """Yield what a table must have: (place, values by column) of each entry."""
+        texts = Texts(self, name, silent=True)
         for row in self.decoded(name):
             found = texts.of(row)
             line = json_object(row, found) if kind == "jsonl" else {key: cell(key, of, row, found) for key, of in CELLS}
-            expected[row["origin"], row["seq"]] = line
-        file = "%s.%s" % (name, kind)
-        with self.open(file) as raw, io.TextIOWrapper(raw, "utf-8-sig", "replace", newline="") as lines:
-            try:
-                actual = [json.loads(line) for line in lines] if kind == "jsonl" else list(csv.DictReader(lines))
-                places = [(str(row["origin"]), int(row["seq"])) for row in actual]
-            except (ValueError, KeyError, TypeError, csv.Error, zipfile.BadZipFile) as exc:
-                return self.add("FILE_MODIFIED", "%s can not be read: %s" % (file, exc))
-        before = len(self.findings)
-        for place in expected:
-            if place not in places and len(actual) != len(expected):
-                self.add("ROW_DELETED", "%s lacks the entry" % file, *place)
-        for place in places:
-            if place not in expected and len(actual) != len(expected):
-                self.add("ROW_INSERTED", "%s has an entry that is not in %s.bin" % (file, name), *place)
-            elif places.count(place) > 1:
-                self.add("ROW_DUPLICATED", "%s has the entry more than once" % file, *place)
-        if len(actual) == len(expected) and sorted(places) == sorted(expected) and places != list(expected):
-            first = next(place for place, right in zip(places, expected) if place != right)
-            self.add("ROW_REORDERED", "%s has its entries in another order" % file, *first)
-        by_position = len(actual) == len(expected) and sorted(places) != sorted(expected)
-        pairs = zip(expected, expected.values(), actual) if by_position else (
-            (place, expected[place], row) for place, row in zip(places, actual) if place in expected)  # fmt: skip
-        for place, right, row in pairs:
-            for column in sorted({*right, *row}, key=str):
-                if (column not in row or column not in right) or row[column] != right[column]:
-                    self.add("ROW_MODIFIED", "%s states another value than the entry" % file, *place, column)
-        if len(self.findings) == before:
-            self.add("NON_CANONICAL", "%s says the same as the entries, but is not written as it should be" % file)
-        return None
+            yield place_of(row), line
+
+    def lines_there(self, file, kind):
+        """Yield what a table has, in the same form."""
+        with self.open(file) as raw, io.TextIOWrapper(raw, "utf-8-sig", "replace", newline="") as text:
+            lines = iter(lambda: text.readline(LARGEST_ENTRY), "")
+            for row in map(json.loads, lines) if kind == "jsonl" else csv.DictReader(lines):
+                yield (str(row["origin"]), int(row["seq"])), row
 
     # 8
     def check_counts(self):
@@ -912,13 +1140,19 @@ class Verification:
             if says != found:
                 self.add("FILE_MODIFIED", "manifest.json states %s %s, but it is %s" % (name, says, found))
         rows = self.rows["entries"] + self.rows["related"]
-        proofs = sum(name.startswith("proofs/") for name in self.zip.namelist())
+        proofs = sum(name.startswith("proofs/") for name in self.names)
         if proofs > rows:
             self.add("FILE_ADDED", "there are %d proofs, but %d entries" % (proofs, rows))
         for ledger in self.manifest["ledgers"]:
             origin, last = ledger["origin"], self.last.get(ledger["origin"], -1)
-            if last != ledger["last_seq"]:
-                self.add("FILE_MODIFIED", "manifest.json states another last entry than %d" % last, origin)
+            if not self.manifest["filter"] and origin in self.gaps and origin not in self.expired:
+                self.add("ROW_DELETED", "no filter is stated, but the entry is not there", origin, self.gaps[origin])
+            _, size, root, _ = self.checkpoints.get(origin, (0, ledger["size"], bytes.fromhex(ledger["root_hash"]), ""))
+            found = {"size": size, "root_hash": root.hex(), "last_seq": last}
+            found.update(entries=self.per_ledger[origin], anchors=len(self.anchors[origin]))
+            for name, value in found.items():
+                if ledger[name] != value:
+                    self.add("FILE_MODIFIED", "manifest.json states another %s than %s" % (name, value), origin)
             size = self.anchored.get(origin, 0)
             if self.doubts.get(origin) and size <= last:
                 # Else an anchored checkpoint whose key is in order covers all entries, and this one continues it.
@@ -944,17 +1178,24 @@ class Texts:
 
     def __init__(self, verification, name, silent=False):
         self.verification, self.name, self.silent = verification, name + ".texts.jsonl", silent
-        self.lines = iter(verification.open(self.name))
-        self.next = None
+        self.file, self.next = verification.open(self.name), None
         self.advance()
 
     def advance(self):
-        """Read the next line."""
-        line = next(self.lines, b"")
-        self.next = json.loads(line) if line else None
-        wanted = json.dumps(self.next, ensure_ascii=False, separators=(",", ":")).translate(LINE_BREAKS) + "\n"
-        if line and line != wanted.encode():
-            self.tell("NON_CANONICAL", "%s: a line is not written as it should be" % self.name)
+        """Read the next line: (place, name, value, opening)."""
+        line, before, self.next = self.file.readline(LARGEST_ENTRY), self.next, None
+        if not line:
+            return None
+        try:
+            fields = json.loads(line)
+            place, name, value = (str(fields["origin"]), int(fields["seq"])), fields["name"], fields["value"]
+            self.next = place, name, (name.encode(), value.encode()), bytes.fromhex(fields["opening"])
+            wanted = dict(zip(("origin", "seq", "name", "opening", "value"), (*place, name, self.next[3].hex(), value)))
+        except MALFORMED:
+            return self.tell("FILE_MODIFIED", "%s has a line that is no text; what follows was not read" % self.name)
+        if line != one_line(wanted) or (before and before[:2] >= self.next[:2]):
+            self.tell("NON_CANONICAL", "%s: a line is not written as it should be, or not in its place" % self.name)
+        return None
 
     def tell(self, code, detail, *where):
         """Add a finding, the first time the texts are read."""
@@ -963,26 +1204,24 @@ class Texts:
 
     def of(self, row):
         """Return the texts of an entry that are what it commits to; tell of all that is not right."""
-        place, found = (row["origin"], row["seq"]), {}
-        while self.next and (self.next["origin"], self.next["seq"]) <= place:
-            text, own = self.next, (self.next["origin"], self.next["seq"])
-            name, value = text["name"].encode(), text["value"].encode()
-            message = b"".join(len(each).to_bytes(8, "big") + each for each in (name, value))
-            made = hmac.new(bytes.fromhex(text["opening"]), message, hashlib.sha256).hexdigest()
-            if own != place or row["content"].get(text["name"]) != made or text["name"] in found:
-                detail = "the text %r is not what the entry commits to" % text["name"]
-                self.tell("CONTENT_MISMATCH", detail, *own, text["name"])
-            elif self.erased(row, text["name"]):
-                detail = "the text %r was erased, it says, but it is still there" % text["name"]
-                self.tell("FALSE_TOMBSTONE", detail, *own, text["name"])
-            found[text["name"]] = text["value"]
+        place, found = place_of(row), {}
+        while self.next and self.next[0] <= place:
+            own, name, parts, opening = self.next
+            message = b"".join(len(each).to_bytes(8, "big") + each for each in parts)
+            made = hmac.new(opening, message, hashlib.sha256).hexdigest()
+            if own != place or row["content"].get(name) != made or name in found:
+                self.tell("CONTENT_MISMATCH", "the text %r is not what the entry commits to" % name, *own, name)
+            elif self.erased(row, name):
+                detail = "the text %r was erased, it says, but it is still there" % name
+                self.tell("FALSE_TOMBSTONE", detail, *own, name)
+            found[name] = parts[1].decode()
             self.advance()
         for name in row["content"]:
             if name not in found:
                 self.explain(row, name)
         if not self.silent:
             self.verification.rows["texts"] += len(found)
-        return {name: found[name] for name in found}
+        return found
 
     def erased(self, row, name):
         """Return the valid erasure of a text, or None."""
@@ -1000,8 +1239,13 @@ class Texts:
     def finish(self):
         """Tell of texts after the last entry."""
         while self.next:
-            self.tell("CONTENT_MISMATCH", "there is a text of no entry", self.next["origin"], self.next["seq"])
+            self.tell("CONTENT_MISMATCH", "there is a text of no entry", *self.next[0])
             self.advance()
+
+
+def fingerprint(line):
+    """Return a short stand-in for a line of a table."""
+    return hashlib.sha256(json.dumps(line, sort_keys=True).encode()).digest()
 
 
 def place_of(row):
@@ -1025,11 +1269,14 @@ def read_trust(text):
         witnesses = [Key(each) for each in document.get("witnesses", [])]
         quorum = int(document.get("witness_quorum", 0))
         lost = {key: nanos_of(since) for key, since in document.get("compromised_keys", {}).items()}
+        blocks = {
+            int(height): bytes.fromhex(block).hex() for height, block in document.get("bitcoin_blocks", {}).items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise Unreadable('the trust file is not {"verifier_keys": [...]} or one key a line') from exc
     if not keys:
         raise Unreadable("the trust file names no key, so that no signature could be checked")
-    return {"keys": keys, "witnesses": witnesses, "quorum": quorum, "compromised": lost}
+    return {"keys": keys, "witnesses": witnesses, "quorum": quorum, "compromised": lost, "blocks": blocks}
 
 
 def verify_bundle(path, trust_text, attest=None):
@@ -1042,16 +1289,15 @@ def verify_bundle(path, trust_text, attest=None):
     try:
         with zipfile.ZipFile(path) as archive:
             return Verification(archive, trust, attest).run()
-    except Broken as exc:
-        finding = {"code": exc.args[0], "origin": "", "seq": None, "column": None, "detail": exc.args[1]}
-        return {"status": "tampered", "counts": {}, "timestamps": [], "findings": [finding]}
-    except (OSError, zipfile.BadZipFile) as exc:
+    except (OSError, *DAMAGED) as exc:
         raise Unreadable("%s: %s" % (path, exc)) from exc
 
 
 def format_report(report):
     """Return the report for people."""
-    lines = [VERDICTS[report["status"]], ""]
+    codes = {each["code"] for each in report["findings"]}
+    unknown = "UNKNOWN_KEY" in codes and not report["counts"]["proven"]
+    lines = [VERDICTS["unknown" if unknown else report["status"]], ""]
     lines += ["  %-10s %d" % pair for pair in report["counts"].items()]
     for each in report["findings"]:
         where = [each["origin"]] if each["origin"] else []
@@ -1059,17 +1305,16 @@ def format_report(report):
         where += ["column %s" % each["column"]] if each["column"] else []
         lines += ["  %s  %s" % (each["code"], ", ".join(where)), "      " + each["detail"]]
     for each in report["timestamps"]:
-        checked = (
-            "and its signature holds" if each["signature_checked"] else "its signature was not checked; to do that:"
-        )
+        checked = "and that was checked" if each["checked"] else "and who says so was not checked; to do that:"
         lines += ["  timestamp %s is over its note, states %s," % (each["file"], each["time"]), "      " + checked]
-        lines += [] if each["signature_checked"] else ["      " + each["command"]]
+        lines += [] if each["checked"] else ["      " + each["command"]]
     return "\n".join([*lines, "", LIMITS]) + "\n"
 
 
 VERDICTS = {
     "ok": "OK: what is in this bundle is what was recorded.",
     "tampered": "TAMPERED: this is not what was recorded. Keep it as it is, and see the findings.",
+    "unknown": "NOT PROVEN: nobody whom the trust file names signed this. It is forged, or of another ledger.",
     "unverifiable": "UNVERIFIABLE: nothing was found wrong, but nothing proves that it is right either.",
 }
 LIMITS = """What this can not tell: whether an event was true; whether one was never sent; what somebody who held the

@@ -17,6 +17,7 @@ from importlib.resources import files
 from pathlib import Path, PurePath
 from typing import IO, Any, BinaryIO, Final
 
+from otel_audit.anchors.proofs import KIND as OPENTIMESTAMPS
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint
 from otel_audit.ledger.note import Signer
@@ -25,15 +26,17 @@ from otel_audit.ledger.statement import sign_statement
 from otel_audit.model import Filter
 from otel_audit.reports._csv import csv_chunks
 from otel_audit.reports._times import iso_nano
-from otel_audit.reports.bundle.cover import Facts, cover_page, readme
+from otel_audit.reports.bundle.anchor_facts import anchor_fact
+from otel_audit.reports.bundle.cover import AnchorFact, Facts, cover_page, readme
 from otel_audit.reports.bundle.evidence import Collector, EvidenceRow, Key
+from otel_audit.reports.bundle.verify_bundle import one_line
 from otel_audit.reports.export import json_line
 
 FORMAT: Final = "otel-audit-bundle/1"
 _FIXED_TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can state: the same rows give the same bytes
 _COPY_BYTES: Final = 1 << 20
 _ROWS_AT_ONCE: Final = 512
-_LINE_BREAKS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_SUFFIXES: Final = {"rfc3161": ".tsr", OPENTIMESTAMPS: ".note.ots"}  # of evidence that is over the note beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,7 @@ class _Set:
             self.files["jsonl"].write(f"{json_line(row.columns)}\n".encode())
             for text in row.texts:
                 record = {"origin": row.origin, "seq": row.seq, "name": text.name, "opening": text.opening.hex()}
-                line = json.dumps({**record, "value": text.value}, ensure_ascii=False, separators=(",", ":"))
-                self.files["texts.jsonl"].write(f"{line.translate(_LINE_BREAKS)}\n".encode())
+                self.files["texts.jsonl"].write(one_line({**record, "value": text.value}))
 
 
 class _Writer:
@@ -124,6 +126,7 @@ class _Writer:
         self._zip, self._collector, self._making, self._signer = archive, collector, making, signer
         self._scratch = scratch
         self._hashes: dict[str, str] = {}
+        self._anchors: dict[str, tuple[AnchorFact, ...]] = {}
 
     def write(self) -> Made:
         with ExitStack() as stack:
@@ -136,15 +139,15 @@ class _Writer:
                 entries.add(rows)
                 own |= {(row.origin, row.seq) for row in rows}
                 self._proofs(rows, numbers)
-            keys = (joined | self._collector.explaining(entries.last)) - own
+            keys = (joined | self._collector.explaining(own | joined)) - own
             for rows in _blocks(self._collector.related(keys)):
                 related.add(rows)
                 self._proofs(rows, numbers)
             for each in (entries, related):
                 for kind, file in each.files.items():
                     self._copy(f"{each.name}.{kind}", file)
-        facts = self._facts(entries, related)
         ledgers = [self._ledger(number, origin, entries, related) for origin, number in numbers.items()]
+        facts = self._facts(entries, related)
         digests = self._digests(entries, related)
         self._put("index.html", cover_page(facts, ledgers).encode())
         self._put("README.txt", readme(facts).encode())
@@ -159,7 +162,9 @@ class _Writer:
         for row in rows:
             ledger = self._collector.ledger(row.origin)
             proof = format_proof(InclusionProof(row.seq, ledger.inclusion(row.seq), ledger.note))
-            self._put(f"proofs/{numbers[row.origin]}/{row.seq}{SUFFIX}", proof.encode(), listed=False)
+            # Hashes hardly get smaller, and to begin a compression costs more than the proof.
+            member = zip_member(f"proofs/{numbers[row.origin]}/{row.seq}{SUFFIX}")
+            self._zip.writestr(member, proof.encode(), zipfile.ZIP_STORED)
 
     def _ledger(self, number: int, origin: str, *sets: _Set) -> dict[str, Any]:
         """Write a ledger's checkpoint and anchors."""
@@ -170,6 +175,7 @@ class _Writer:
         anchors = self._collector.anchors(origin, max(last_seq, 0))
         for index, (anchored, hashes) in enumerate(anchors):
             self._anchor(f"anchors/{number}/{index}", anchored, hashes)
+        self._anchors[origin] = tuple(anchor_fact(anchored) for anchored, _ in anchors)
         return {
             "origin": origin,
             "size": checkpoint.size,
@@ -193,8 +199,10 @@ class _Writer:
         self._put(f"{name}.json", _json(record))
         if anchored.evidence:
             self._put(f"{name}{_suffix(anchored)}", anchored.evidence)
-        if anchored.kind == "rfc3161":
-            self._put(f"{name}.note", anchored.note.encode())  # the bytes that openssl takes
+        if anchored.kind in _SUFFIXES:
+            self._put(f"{name}.note", anchored.note.encode())  # the bytes that openssl and ots take
+        if anchored.block_header:
+            self._put(f"{name}.header", anchored.block_header)
 
     def _digests(self, *sets: _Set) -> int:
         """Write the digests over all ledgers, and return how many."""
@@ -213,7 +221,7 @@ class _Writer:
 
     def _facts(self, entries: _Set, related: _Set) -> Facts:
         asked = [
-            (field.name, value if isinstance(value, str | int) else "; ".join(map(str, value)))
+            (field.name, _said(field.name, value))
             for field in fields(Filter)
             if field.name != "sizes" and (value := getattr(self._collector.where, field.name)) not in ("", None, ())
         ]
@@ -222,7 +230,7 @@ class _Writer:
             made_by=self._making.made_by,
             purpose=self._making.purpose,
             made_with=f"otel-audit {self._making.version}",
-            asked=tuple((name, iso_nano(value) if isinstance(value, int) else value) for name, value in asked),
+            asked=tuple(asked),
             first_at=iso_nano(entries.first_time or 0),
             last_at=iso_nano(entries.last_time or 0),
             entries=entries.rows,
@@ -231,6 +239,7 @@ class _Writer:
             erased=entries.erased + related.erased,
             not_sealed=self._collector.not_sealed,
             signed=self._signer is not None,
+            anchors=self._anchors,
         )
 
     def _manifest(self, facts: Facts, ledgers: list[dict[str, Any]], digests: int) -> None:
@@ -287,6 +296,15 @@ def _blocks(rows: Iterator[EvidenceRow]) -> Iterator[list[EvidenceRow]]:
         yield block
 
 
+def _said(name: str, value: Any) -> str:
+    """A value of a filter as the manifest has it."""
+    if name in {"since", "until"}:
+        return iso_nano(value)
+    if isinstance(value, str | int | float):
+        return str(value)
+    return "; ".join(each if isinstance(each, str) else " ".join(map(str, each)) for each in value)
+
+
 def _place_of(source: str) -> str:
     """The last two parts, which say what file or object it is: what is before may name a person's folder."""
     return "/".join(PurePath(source).parts[-2:])
@@ -297,7 +315,7 @@ def _base64(hashes: Iterable[bytes]) -> list[str]:
 
 
 def _suffix(anchored: AnchoredCheckpoint) -> str:
-    return ".tsr" if anchored.kind == "rfc3161" else ".evidence"
+    return _SUFFIXES.get(anchored.kind, ".evidence")
 
 
 def zip_member(name: str) -> zipfile.ZipInfo:

@@ -63,8 +63,9 @@ def sentence(report: Compliance) -> str:
     total, evidence = len(report.answers), report.count(State.EVIDENCE)
     none, never = report.count(State.NONE), report.count(State.NOT_RECORDED)
     said = f"{report.standard.name}: there is evidence for {evidence} of {total} {_plural(unit)}"
-    asks = f"{never} {'asks' if never == 1 else 'ask'} for what is not recorded here"
-    return f"{said}, none in this period for {none}, and {asks}."
+    rest = [f"none in this period for {none}"] if none else []
+    rest += [f"{never} {'asks' if never == 1 else 'ask'} for what is not recorded here"] if never else []
+    return f"{said}{'; ' if rest else ''}{', and '.join(rest)}."
 
 
 def _plural(unit: str) -> str:
