@@ -14,8 +14,9 @@ from otel_audit.anchors.witness_service import Witness, witness_key
 from otel_audit.ledger.checkpoint import sign_checkpoint
 from otel_audit.ledger.cosignature import CosignatureKey, CosignatureSigner
 from otel_audit.ledger.encoding import leaf_hash
-from otel_audit.ledger.merkle import consistency_proof, leaf_subtrees, tree_root
+from otel_audit.ledger.merkle import consistency_proof, inclusion_proof, leaf_subtrees, tree_root
 from otel_audit.ledger.note import Signer, parse_note
+from otel_audit.ledger.proof_file import InclusionProof, format_proof
 from otel_audit.model import Checkpoint
 from otel_audit.receiver.witness_command import witness_app
 from otel_audit.store.threaded_server import ThreadedServer
@@ -66,6 +67,17 @@ def test_go_opens_what_our_witness_cosigned(go_witness):
     cosigned = note + ours.cosign(parse_note(note)[0], 1679315147)
     keys = LOG.verifier_key.format(), ours.verifier_key.format()
     assert ask(go_witness, "open", LOG.name, *keys, note=cosigned) == {"size": 7, "time": 1679315147}
+
+
+@pytest.mark.parametrize("index", [0, 6, 31, 32, 39])
+def test_go_checks_our_inclusion_proofs(go_witness, index):
+    """A tlog-proof of ours leads, by the other's tree and note libraries, to the root; another entry's does not."""
+    hashes = inclusion_proof(index, 40, leaf_subtrees(LEAVES))
+    proof = format_proof(InclusionProof(index, hashes, note_of(40)))
+    key, leaves = LOG.verifier_key.format(), [base64.b64encode(each).decode() for each in LEAVES]
+    assert ask(go_witness, "prove", LOG.name, key, leaves[index], note=proof) == {"index": index, "size": 40}
+    with pytest.raises(AssertionError, match=r"does not match|invalid"):
+        ask(go_witness, "prove", LOG.name, key, leaves[index - 1], note=proof)
 
 
 def test_our_client_is_served_by_their_witness(go_witness, tmp_path):

@@ -182,6 +182,7 @@ def test_keys_lead_along_the_list_and_back(page, up):
     tasks = list(dict.fromkeys(row["task_id"] for row in listed))
     go(page, f"{up.url}/?period=All&type=Review")
     browsing.click_row(page, 1)
+    page.set_viewport_size({"width": 1024, "height": 420})  # the event is below what is seen at first
     page.get_by_role("link", name="Open full record").click()
 
     def stands_at(number):
@@ -190,7 +191,7 @@ def test_keys_lead_along_the_list_and_back(page, up):
         browsing.ready(page)
         task = listed[number]["task_id"]
         expect(page.locator(".stepper")).to_contain_text(f"Task {tasks.index(task) + 1} of {len(tasks)}")
-        assert page.locator("li.marked b").first.is_visible()
+        expect(page.locator("li.marked b").first).to_be_in_viewport()
 
     stands_at(1)
     for key, number in (("j", 2), ("k", 1), ("k", 0), ("k", 0), ("J", 1), ("j", 2)):
@@ -203,7 +204,7 @@ def test_keys_lead_along_the_list_and_back(page, up):
 
 
 def test_two_events_are_compared_and_a_view_is_kept(page, browser, up):
-    """Two results chosen in Search stand side by side at their own URL; a saved view is there for the next visit."""
+    """Two results of Search stand side by side at a URL of their own; a saved view is there for the next visit."""
     go(page, f"{up.url}/?period=All&type=AI+call&service=draft-writer")
     browsing.click_row(page, 0)
     page.locator(".st-key-peek .marked summary").click()

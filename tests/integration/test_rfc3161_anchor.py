@@ -6,10 +6,14 @@ import time
 
 import pytest
 
+from otel_audit.anchors import Publication
+from otel_audit.anchors.digests import keep_digest
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.rfc3161 import Rfc3161Anchor, read_tokens
 from otel_audit.anchors.settings import parse_anchors
 from otel_audit.errors import AnchorUnavailable, ConfigError
+from otel_audit.ledger.digest import Digest, digest_hash, sign_digest
+from otel_audit.ledger.note import Signer
 from tests.integration.local_tsa import LocalTsa, serving
 from tests.integration.test_s3_anchor import ORIGIN, publication
 
@@ -58,6 +62,21 @@ def test_a_token_attests_when_the_note_existed(anchor, records, tsa):
     assert (anchored.origin, anchored.note, anchored.kind) == (ORIGIN, publication(3).note, "rfc3161")
     assert before - 2_000_000_000 <= anchored.attested_unix_nano <= time.time_ns()
     assert (reading.findings, reading.damaged) == ((), ())
+
+
+def test_the_newest_digest_is_missed_by_its_timestamp(anchor, records, tsa):
+    """Nothing follows the newest digest; where it was timestamped, that it is gone is named all the same."""
+    notes = []
+    for number in (1, 2):
+        digest = Digest(ORIGIN, number, digest_hash(notes[-1]) if notes else "", "2026-11-24T09:00:00Z", ())
+        notes.append(sign_digest(digest, [Signer(ORIGIN, bytes(32))]))
+        keep_digest(records, digest, notes[-1])
+        anchor.publish(Publication(notes[-1], ORIGIN, number, is_digest=True))
+    assert codes(records, tsa) == []
+    (newest,) = records.folder.glob("*/digests/00000002-*")
+    newest.unlink()
+    assert codes(records, tsa) == ["ANCHOR_MISSING"]
+    assert len(read_tokens(records, [tsa.roots]).digests) == 2, "what it said is still compared"
 
 
 def test_openssl_accepts_our_tokens(anchor, records, tsa):

@@ -12,6 +12,8 @@ from otel_audit.anchors._durable import make_durable_folder, replace_durably
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.errors import ConfigError, VerificationError
 from otel_audit.ledger.digest import Digest, StoredDigest, read_digest
+from otel_audit.ledger.findings import Code
+from otel_audit.model import Finding
 
 
 def keep_digest(records: FileAnchor, digest: Digest, note: str) -> None:
@@ -34,6 +36,14 @@ def newest_digest(records: FileAnchor, origin: str) -> tuple[int, str, float]:
     if not number.isdecimal():
         raise ConfigError(f"{newest}: its name is not that of a digest. Move it elsewhere")
     return int(number), hashlib.sha256(newest.read_bytes()).hexdigest(), newest.stat().st_mtime
+
+
+def missing_digest(records: FileAnchor, origin: str, number: int, seen_in: str) -> Finding | None:
+    """What to say when ``seen_in``, made after a digest was kept here, has one that is not here any more."""
+    folder = records.folder_of(origin) / "digests"
+    if any(folder.glob(f"{number:08}-*.note")):
+        return None
+    return Finding(Code.ANCHOR_MISSING, origin, f"digest {number} is gone from {folder}; it was there for {seen_in}")
 
 
 def own_digests(records: FileAnchor, origin: str) -> list[tuple[Digest, str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from otel_audit.anchors import AnchorReading
+from otel_audit.anchors.digests import missing_digest
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.errors import VerificationError
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
@@ -72,6 +73,8 @@ def read_proofs(
             unknown.setdefault(origin, []).append(block)
         if is_digest:
             place = f"{records.folder} {note_of(path).stem.split('-', 2)[2]}"
+            number = read_digest(note).number
+            findings += [gone] if (gone := missing_digest(records, origin, number, f"proof {path}")) else []
             digests.append(StoredDigest(note, str(path), place, attested))
         else:
             checkpoints.append(AnchoredCheckpoint(origin, note, str(path), "", KIND, attested, path.read_bytes()))

@@ -26,6 +26,7 @@ from rfc3161_client.tsp import PKIStatus, TimeStampResponse
 
 from otel_audit.anchors import AnchorReading, Publication
 from otel_audit.anchors._durable import make_durable_folder, replace_durably
+from otel_audit.anchors.digests import missing_digest
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.settings import AnchorSettings
 from otel_audit.errors import AnchorUnavailable, ConfigError, VerificationError
@@ -123,6 +124,8 @@ def read_tokens(records: FileAnchor, roots: Sequence[str], origins: Collection[s
             findings.append(Finding(exc.code, origin, f"timestamp {path}: {exc}"))
             continue
         if is_digest:
+            number = read_digest(note).number
+            findings += [gone] if (gone := missing_digest(records, origin, number, f"timestamp {path}")) else []
             digests.append(StoredDigest(note, str(path), f"{records.folder} {path.stem.split('-', 2)[2]}", attested))
         else:
             checkpoints.append(AnchoredCheckpoint(origin, note, str(path), "", _KIND, attested, path.read_bytes()))

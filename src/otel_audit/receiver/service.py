@@ -23,7 +23,7 @@ from otel_audit.anchors.opened import open_anchor
 from otel_audit.anchors.settings import load_anchors
 from otel_audit.anchors.witness import WitnessAddress
 from otel_audit.errors import AuditError, ConfigError, LedgerConflict, StoreUnavailable, VerificationError
-from otel_audit.ledger.checkpoint import open_checkpoint
+from otel_audit.ledger.checkpoint import AnchoredCheckpoint, open_checkpoint, read_checkpoint
 from otel_audit.ledger.note import VerifierKey
 from otel_audit.model import AuditEvent, Checkpoint, EventType
 from otel_audit.privacy.policy import choose_policy
@@ -316,13 +316,15 @@ class Receiver:
 
 def _newest_anchored(anchor: FileAnchor, keys: Sequence[VerifierKey], origin: str) -> Checkpoint | None:
     """The largest checkpoint in the anchor that a key of ours signed; others are for ``verify`` to judge."""
-    newest: Checkpoint | None = None
-    for anchored in anchor.read(origin).checkpoints:
+    # The largest first: a ledger that runs for months has a million of them, and each signature costs a tenth of a ms.
+    for anchored in sorted(anchor.read(origin).checkpoints, key=_claimed_size, reverse=True):
         with contextlib.suppress(VerificationError):
-            checkpoint = open_checkpoint(anchored.note, keys, origin)
-            if newest is None or checkpoint.size > newest.size:
-                newest = checkpoint
-    return newest
+            return open_checkpoint(anchored.note, keys, origin)
+    return None
+
+
+def _claimed_size(anchored: AnchoredCheckpoint) -> int:
+    return read_checkpoint(anchored.note).size
 
 
 def _tune_malloc() -> None:

@@ -2,6 +2,7 @@
 //
 //	witness serve ORIGIN LOGVKEY   a witness; prints {"url", "vkey"}, and serves until standard input ends
 //	witness open ORIGIN LOGVKEY WITNESSVKEY   opens the cosigned checkpoint on standard input; prints {"size", "time"}
+//	witness prove ORIGIN LOGVKEY LEAFHASH   checks the tlog-proof on standard input; prints {"index", "size"}
 //	witness add URL OLDSIZE [HASH...]   sends the checkpoint on standard input to a witness; prints {"answer", "size", "error"}
 package main
 
@@ -18,6 +19,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 
 	logformat "github.com/transparency-dev/formats/log"
 	noteformat "github.com/transparency-dev/formats/note"
@@ -25,6 +27,7 @@ import (
 	"github.com/transparency-dev/witness/persistence/inmemory"
 	"github.com/transparency-dev/witness/witness"
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 func main() {
@@ -33,6 +36,8 @@ func main() {
 		serve(os.Args[2], os.Args[3])
 	case "open":
 		open(os.Args[2], os.Args[3], os.Args[4])
+	case "prove":
+		prove(os.Args[2], os.Args[3], os.Args[4])
 	case "add":
 		add(os.Args[2], os.Args[3], os.Args[4:])
 	default:
@@ -75,6 +80,24 @@ func open(origin, logKey, witnessKey string) {
 		}
 	}
 	log.Fatal("no cosignature by that witness")
+}
+
+func prove(origin, logKey, leafHash string) {
+	head, signed, _ := strings.Cut(string(must(io.ReadAll(os.Stdin))), "\n\n")
+	lines := strings.Split(head, "\n")
+	if lines[0] != "c2sp.org/tlog-proof@v1" {
+		log.Fatalf("this is a %s", lines[0])
+	}
+	index := must(strconv.ParseInt(strings.TrimPrefix(lines[1], "index "), 10, 64))
+	path := tlog.RecordProof{}
+	for _, line := range lines[2:] {
+		path = append(path, must(tlog.ParseHash(line)))
+	}
+	checkpoint, _, _, err := logformat.ParseCheckpoint([]byte(signed), origin, must(note.NewVerifier(logKey)))
+	check(err)
+	root := tlog.Hash(checkpoint.Hash)
+	check(tlog.CheckRecord(path, int64(checkpoint.Size), root, index, must(tlog.ParseHash(leafHash))))
+	tell(map[string]any{"index": index, "size": checkpoint.Size})
 }
 
 func add(prefix, oldSize string, hashes []string) {

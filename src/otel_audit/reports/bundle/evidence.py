@@ -136,7 +136,7 @@ class Collector:
 
         Of each anchor: the first that covers all entries, which is nearest to them in time, and the newest; of
         OpenTimestamps those that lead to a block, if there are any. One that is beyond the ledger's checkpoint has no
-        proof and goes along without: what it has seen is not in the store any more (anchors are read before the store).
+        proof, and goes along without: what it has seen is not in the store any more (anchors are read before it).
         """
         ledger = self.ledger(origin)
         chosen: list[AnchoredCheckpoint] = []

@@ -614,7 +614,7 @@ class Verification:
         self.rows = dict.fromkeys(("entries", "related", "texts", "gone", "proven"), 0)
         self.statements, self.erasures, self.checkpoints, self.anchored = [], {}, {}, {}
         self.anchors, self.attested, self.windows, self.timestamps = {}, {}, {}, []
-        self.moments = {}  # of a ledger: (size, when somebody else saw that many entries)
+        self.moments = {}  # of a ledger: (size, when somebody else saw that many entries, whether that was at once)
         self.gaps, self.expired = {}, set()  # of a ledger: the first seq that is not there; those that have a retention
         self.doubts, self.last, self.per_ledger = {}, {}, Counter()
         self.period = [None, None]
@@ -928,7 +928,8 @@ class Verification:
         if not doubt:
             self.anchored[origin] = max(self.anchored.get(origin, 0), size)
             if name in self.attested:
-                self.moments.setdefault(origin, []).append((size, self.attested[name]))
+                is_prompt = record["kind"] != "opentimestamps"  # a block comes hours later
+                self.moments.setdefault(origin, []).append((size, self.attested[name], is_prompt))
         return set(cosigners(record["note"], self.trust["witnesses"]))
 
     def check_digests(self):
@@ -1060,11 +1061,11 @@ class Verification:
 
     def check_times(self, row):
         """Compare an entry's times with those at which somebody else saw its ledger."""
-        for size, moment in self.moments.get(row["origin"], ()):
+        for size, moment, is_prompt in self.moments.get(row["origin"], ()):
             for column in ("recorded_at", "event_time"):
                 if row["seq"] < size and row[column] > moment + TOLERANCE:
                     code, seen = "FUTURE_DATED", "was there already"
-                elif row["seq"] >= size and column == "recorded_at" and row[column] < moment - TOLERANCE:
+                elif is_prompt and row["seq"] >= size and column == "recorded_at" and row[column] < moment - TOLERANCE:
                     code, seen = "BACKDATED", "came after that"
                 else:
                     continue
