@@ -300,7 +300,7 @@ def test_two_events_are_compared(store, recorded, checked):
     ledger.write(store)
     first, second = ({"origin": ledger.origin, "seq": seq} for seq in (0, 1))
     page = text_of(opened("compare", **dict(parse_qsl(urlsplit(links.compare_url(first, second)).query))))
-    assert "These two AI calls <b>differ in task and answer</b>." in page
+    assert "These two AI calls <b>differ in answer and task</b>." in page
     assert "<del>Ms</del> <ins>Mr</ins>" in page
     assert "Lind &lt;b&gt;" in page
     assert checked[-1] == [(ledger.origin, 0), (ledger.origin, 1)]
