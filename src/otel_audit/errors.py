@@ -62,6 +62,10 @@ class VerificationError(AuditError):
     """A proof, signature or hash does not hold. Do not retry: somebody has to look at the evidence."""
 
 
+class VerificationBroken(AuditError):
+    """A verification did not run to its end, so that nothing was concluded. Run it again."""
+
+
 class AnchorUnavailable(AuditError):
     """An anchor refused or did not answer. Nothing is lost: the receiver tries again until it succeeds."""
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from otel_audit.errors import VerificationError
+from otel_audit.errors import VerificationBroken
 from otel_audit.ledger.trust import Trust
 from otel_audit.reports import _row_hashes
 from otel_audit.reports.verification import verify_database
@@ -61,7 +61,7 @@ def test_a_process_that_ends_is_an_error(store, anchors, workers, monkeypatch):
         return give(worker, *args, **options)
 
     monkeypatch.setattr(_row_hashes._Worker, "hash", killed)
-    with pytest.raises(VerificationError, match=r"ended \(code -9\), so that nothing was concluded"):
+    with pytest.raises(VerificationBroken, match=r"ended \(code -9\), so that nothing was concluded"):
         verify(store, anchors, 2)
     assert all(process.returncode is not None for process in workers)
 

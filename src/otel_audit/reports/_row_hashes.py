@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Final, Self
 
-from otel_audit.errors import VerificationError
+from otel_audit.errors import VerificationBroken
 from otel_audit.ledger.blocks import HashedTile, RowBlock
 from otel_audit.ledger.hashing import hash_tiles
 from otel_audit.ledger.tiles import TILE_WIDTH
@@ -47,7 +47,7 @@ class RowHashes:
         """Yield the rows in [start, end), or what is known of their tiles, in order; ``start`` begins a tile.
 
         Where anything is wrong with a row of a part of the ledger, all rows of the part are given as they are stored.
-        Raises StoreError when the store does not answer, VerificationError when a process that hashes ends.
+        Raises StoreError when the store does not answer, VerificationBroken when a process that hashes ends.
         """
         in_processes = self._jobs > 1 and end - start > _ROWS_AT_ONCE
         if not in_processes and not self._is_fast:
@@ -107,13 +107,17 @@ class _Worker:
 
     def __init__(self) -> None:
         self._connection, theirs = Pipe()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", str(_WORKER), str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-            )
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", str(_WORKER), str(theirs.fileno())],
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    process_group=0,
+                )
+        except OSError as exc:
+            self._connection.close()
+            raise VerificationBroken(f"no process that hashes can be started: {exc}. Use fewer --jobs") from exc
 
     def hash(self, origin: str, part: range, data: Iterator[bytes], *, is_fast: bool) -> _Tiles:
         """Return what ``hash_tiles`` gives."""
@@ -125,7 +129,7 @@ class _Worker:
             tiles: _Tiles = self._connection.recv()
         except (OSError, EOFError) as exc:
             self._process.kill()
-            raise VerificationError(
+            raise VerificationBroken(
                 f"a process that hashes for this verification ended (code {self._process.wait()}), so that nothing was "
                 "concluded. Verify again; with --jobs 1 there are no such processes"
             ) from exc

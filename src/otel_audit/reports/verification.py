@@ -120,7 +120,7 @@ def verify_database(
     With ``jobs`` > 1 hashes are computed in that many processes, tile by tile; the findings are the same.
 
     Entries that are appended after the start are not looked at. Raises StoreError when the store doesn't answer,
-    VerificationError when one of the processes ends.
+    VerificationBroken when one of the processes ends.
     """
     reader = EvidenceReader(database)
     extents = reader.extents()

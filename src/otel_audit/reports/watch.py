@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Protocol
 
-from otel_audit.errors import StoreError
+from otel_audit.errors import StoreError, VerificationBroken
 from otel_audit.reports.verification import Report, format_report
 
 
@@ -16,7 +16,7 @@ class Check(Protocol):
     """One verification; all but the first may go on from the one before."""
 
     def __call__(self, *, is_first: bool) -> Report:
-        """Verify. Raises StoreError when the store does not answer."""
+        """Verify. Raises StoreError when the store does not answer, VerificationBroken when a process of it ended."""
 
 
 def watch_ledgers(
@@ -40,7 +40,7 @@ def watch_ledgers(
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         try:
             report = check(is_first=is_first)
-        except StoreError as exc:
+        except (StoreError, VerificationBroken) as exc:
             tell(f"{now} NOT CHECKED {exc}")
             continue
         is_first = report.status != "ok"
