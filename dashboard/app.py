@@ -17,7 +17,7 @@ from roles import ROLE_WORDS, Action, Person
 from sessions import NotSignedIn
 from sign_in import where_to
 
-from otel_audit.errors import AuditError, ConfigError
+from otel_audit.errors import AuditError, ConfigError, MalformedInput
 from otel_audit.model import Filter
 from otel_audit.reports.access_tokens import scope_values
 
@@ -130,9 +130,12 @@ def _draw() -> None:
     # A page can tell whether it was on the screen all the time, or is opened again.
     st.session_state["_before"], st.session_state["_shown"] = st.session_state.get("_shown"), page.url_path
     try:
-        page.run()
+        with frame.reading():
+            page.run()
     except NotSignedIn:
         raise
+    except (ConfigError, MalformedInput) as exc:
+        frame.refused(str(exc))
     except AuditError as exc:
         deps.reset()
         frame.unreachable(str(exc))

@@ -158,7 +158,7 @@ def check(keys: Iterable[tuple[str, int]]) -> list[Finding]:
 
 def verify(progress: Progress) -> Report:
     """Recompute everything, and compare it with all anchors that there are, as `otel-audit verify` does."""
-    _need(Action.VERIFY)
+    need(Action.VERIFY)
     folder = _folder() if _settings.data else None
     folders = (anchor.folder,) if (anchor := _anchor()) else ()
     trust, anchors = read_evidence(
@@ -188,7 +188,7 @@ def witnesses() -> list[WitnessState]:
 
 def bundle(where: Filter, purpose: str) -> tuple[IO[bytes], Made]:
     """Make the evidence bundle of a filter in a file without a name, and return it at its start."""
-    _need(Action.BUNDLE)
+    need(Action.BUNDLE)
     folder = _folder() if _settings.data else None
     anchors = evidence_to_hand_over(folder, _settings.anchor_dir, anchors_file())
     collector = Collector(database(), where, anchors)
@@ -220,6 +220,13 @@ def anchor_states() -> list[AnchorState]:
 def recheck_state() -> RecheckState:
     """What the receiver's check of its own ledger last found. Raises ConfigError when the file is damaged."""
     return RecheckState.read(_folder()) if _settings.data else RecheckState()
+
+
+def what_to_do() -> str:
+    """What somebody does when the store does not answer."""
+    if _settings.url:
+        return "Check that the ClickHouse server that this dashboard was given runs, and that this machine reaches it."
+    return f"Check that the receiver runs on this machine: otel-audit up --data {shlex.quote(str(_settings.data))}"
 
 
 def verify_command() -> str:
@@ -304,7 +311,8 @@ def may(action: Action) -> bool:
     return person().may(action)
 
 
-def _need(action: Action) -> None:
+def need(action: Action) -> None:
+    """Refuse with ConfigError what the viewer may not do."""
     if not may(action):
         raise ConfigError(f"your access token does not let you {action}")
 

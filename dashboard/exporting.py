@@ -103,7 +103,7 @@ async def _answer(download: Download, request: Request) -> Response:
     except ConfigError as exc:
         return PlainTextResponse(str(exc), download.config_status)
     except AuditError as exc:
-        return PlainTextResponse(f"The store is not reachable, your data is safe. {exc}", 503)
+        return PlainTextResponse(f"The store is not reachable, your data is safe. {exc}\n{deps.what_to_do()}", 503)
     if request.method == "GET":  # a HEAD takes nothing out
         await run_in_threadpool(_record, asked, sending)
     headers = {

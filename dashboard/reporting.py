@@ -7,6 +7,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 import deps
+from roles import Action
 
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.note import Signer
@@ -23,6 +24,7 @@ def made(code: str, where: Filter, *, is_verified: bool = False) -> tuple[Compli
 
     Raises ConfigError for a filter that does not fit a report, StoreError and AnchorUnavailable.
     """
+    deps.need(Action.REPORT)
     beside, troubles = read_beside(deps.data_folder(), deps.anchor_folder(), deps.anchors_file())
     if is_verified:
         beside = replace(beside, verification=deps.verify(lambda _done, _total: None))

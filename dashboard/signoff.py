@@ -16,7 +16,7 @@ import deps
 from formats import NANO
 from roles import Action
 
-from otel_audit.errors import ConfigError, StoreUnavailable
+from otel_audit.errors import StoreUnavailable
 from otel_audit.instrumentation import Recorder
 from otel_audit.model import Filter
 from otel_audit.reports import log_review, signing
@@ -143,8 +143,7 @@ def sign(opened: Opened, conclusion: str) -> None:
     Raises ConfigError when the viewer may not sign, StoreUnavailable when the receiver did not acknowledge it.
     """
     viewer, week = deps.viewer(), opened.week
-    if not deps.person().may(Action.SIGN_LOG_REVIEW):
-        raise ConfigError("your role reads log reviews and does not sign them")
+    deps.need(Action.SIGN_LOG_REVIEW)
     with _one:
         recorder = Recorder()
         recorder.configure(deps.SERVICE_NAME, endpoint=receiver())

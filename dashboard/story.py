@@ -74,9 +74,16 @@ def is_technical(row: Row) -> bool:
 
 
 def main_steps(rows: Sequence[Row]) -> list[Row]:
-    """The entries without plumbing, and without those that tell an AI call again that another of them tells."""
+    """The entries without plumbing, and without those that tell an AI call again that another of them tells.
+
+    A span that brought documents for an AI is no plumbing: they are the context of its answer.
+    """
     again = repeats(rows)
-    return [row for row in rows if not is_technical(row) and (row["origin"], row["seq"]) not in again]
+    return [
+        row
+        for row in rows
+        if (not is_technical(row) or "context" in row["content"]) and (row["origin"], row["seq"]) not in again
+    ]
 
 
 def verdict(rows: Sequence[Row]) -> list[Piece]:

@@ -28,7 +28,7 @@ DARK: Final = {
 # Streamlit writes white on a primary button, which is too little contrast on the light blue of the dark theme.
 _DARK_ONLY: Final = (
     '[data-testid="stBaseButton-primary"], [data-testid="stBaseLinkButton-primary"], '
-    '[data-testid="stPopoverButton"][kind="primary"], button[kind="primary"] { color: #0b1220 !important; }'
+    '[data-testid="stPopoverButton"][kind="primary"], button[kind^="primary"] { color: #0b1220 !important; }'
 )
 
 

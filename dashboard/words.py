@@ -139,6 +139,8 @@ def headline(row: Row) -> str:
     teller = _HEADLINES.get(row["event_type"])
     if teller is not None:
         return teller(row)
+    if row["operation"] == "retrieval":
+        return "Documents were looked up"
     label, name = kind_of(row["event_type"]).label, str(row["name"])
     return f"{label}: {name}" if name else label
 
@@ -204,6 +206,9 @@ def _access(row: Row) -> str:
     action, target = accessed(row)
     verb = _ACCESS.get(action, "looked at")
     thing = target if target and target != row["task_id"] else "this record" if row["task_id"] else "the record"
+    origin, _, seq = target.rpartition(":")
+    if origin and seq.isdigit():  # one event, as links name it
+        thing = f"entry {int(seq):,}"
     return f"{who(row) or 'Somebody'} {verb} {thing}"
 
 

@@ -132,7 +132,7 @@ def _signature(found: Review, opened: Opened, began: int) -> None:
         signoff.arrived(week)
         st.html('<p class="sub">You signed this week. Nothing arrived in it since.</p>')
         return
-    if not deps.person().may(Action.SIGN_LOG_REVIEW):
+    if not deps.may(Action.SIGN_LOG_REVIEW):
         _say("person_off", "Your role reads log reviews, and does not sign them.")
         return
     if deps.now_unix_nano() < week.until:

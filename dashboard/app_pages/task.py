@@ -16,7 +16,7 @@ from formats import count, esc, moment, zone_label
 from roles import Action
 from words import Row, headline, kind_of
 
-from otel_audit.model import Filter
+from otel_audit.model import EventType, Filter
 
 zone: str = st.session_state["_zone"]
 
@@ -29,7 +29,7 @@ def _ask(wanted: str) -> None:
             f'<div class="banner careful" role="status"><span class="ic" aria-hidden="true">search_off</span><div>'
             f"<b>No task has the number {esc(wanted)}.</b> Check it for a missing digit, or "
             f'<a href="{esc(links.search_url(q=wanted, period="All"))}" target="_self">search the record for it</a>.'
-            "</div></div>"
+            f"{frame.or_outside()}</div></div>"
         )
     with st.form("find_task", border=False):
         row = st.container(horizontal=True, vertical_alignment="bottom")
@@ -68,6 +68,7 @@ def _links(url: str, rows: Sequence[Row]) -> None:
     with st.popover("Copy link", icon=":material/link:"):
         here = urlsplit(st.context.url or "")
         st.code(f"{here.scheme}://{here.netloc}{url}", language=None)
+    rows = [row for row in rows if row["event_type"] != EventType.ACCESS]  # who looked is no part of the work
     traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
     if not deps.person().may_open("trace"):
         return
@@ -145,7 +146,10 @@ def _page() -> None:
     stepper(task_id, marked)
     rows = story.main_steps(everything)
     frame.title(task_id, beside=story.task_title(everything))
-    st.html(story_view.verdict(story.verdict(rows or everything)))
+    said = story.verdict(rows or everything)
+    if not deps.person().sees_whole:  # what is outside may have resolved it
+        said = [("Of the part that you see: ", False), *said]
+    st.html(story_view.verdict(said))
     findings = integrity_view.check(everything)
     left, right = st.columns([1.25, 1], gap="large")
     with left:

@@ -41,7 +41,7 @@ def _not_found(wanted: str) -> None:
         f'<div class="banner careful" role="status"><span class="ic" aria-hidden="true">search_off</span><div>'
         f'<b>No trace has the id {esc(wanted)}.</b> {said} <a href="/trace" target="_self">Recent traces</a>, or '
         f'<a href="{esc(links.search_url(q=wanted, period="All"))}" target="_self">search the record for it</a>.'
-        "</div></div>"
+        f"{frame.or_outside()}</div></div>"
     )
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import deps
 import streamlit as st
-from sessions import NotSignedIn
 
+from otel_audit.errors import AuditError
 from otel_audit.model import EventType, Filter
 from otel_audit.semconv import (
     AUDIT_EVENT_TYPE,
@@ -94,8 +94,8 @@ def _watch() -> None:
     """Look again and again, and draw the whole page anew once there is something."""
     try:
         is_over = not is_now(tuple((each.origin, each.size) for each in deps.reader().ledgers()))
-    except NotSignedIn:
-        is_over = True  # the whole page says so
+    except AuditError:
+        is_over = True  # nobody is signed in, or the store is away: the whole page says so
     if is_over:
         st.rerun()
     st.caption("Waiting for the first event …")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import deps
 import streamlit as st
 from formats import esc
@@ -39,12 +41,28 @@ def nothing_hidden() -> str:
     return "You see a part of the record: what is outside of it is not shown here."
 
 
+def or_outside() -> str:
+    """What else it can mean that something was not found, for whoever sees a part of the record; as a sentence."""
+    return "" if deps.person().sees_whole else " Or it is outside of the part of the record that you see."
+
+
+def reading() -> AbstractContextManager[None]:
+    """While this lasts, a note over the page says that it is being drawn; a page that is quick shows none."""
+    return st.spinner("Reading the record …")
+
+
+def refused(reason: str) -> None:
+    """The state of a page that was asked for what can not be."""
+    title("This can not be shown")
+    st.html(f'<p class="lead">{esc(reason)}</p><p class="sub"><a href="/" target="_self">Search the record</a></p>')
+
+
 def unreachable(reason: str) -> None:
     """The state of a page when the store does not answer."""
     title("The store is not reachable")
     st.html(
         '<p class="lead">Your data is safe: nothing was changed, and what the receiver has acknowledged is on disk. '
-        "Check that <code>otel-audit up</code> is running on this machine, then try again.</p>"
+        f"{esc(deps.what_to_do())} This page works again as soon as it answers.</p>"
     )
     st.button("Try again", icon=":material/refresh:", type="primary", key="try_again")
     with st.expander("What the store said"):

@@ -10,29 +10,37 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
 from otel_audit.model import Filter
+from otel_audit.reports.log_review import Week
 from otel_audit.store.database import open_for_reading
+from otel_audit.store.folder import DataFolder
 from otel_audit.store.reader import Reader
 from tests.e2e import browsing, sample
-from tests.integration.running import running
+from tests.integration.ledger_rows import earlier_weeks
+from tests.integration.running import run, running
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "screenshots"
 TASKS = 60
 DRAWN = {"search", "reviewers", "usage"}  # pages with charts, which are drawn last
 SIZES = {"": {"width": 1440, "height": 900}, "_390": {"width": 390, "height": 844}}
-WHOLE = {"reviewers", "usage", "task"}  # shown to their end
+WHOLE = {"reviewers", "usage", "task", "compare", "reports"}  # shown to their end
 
 
 @contextlib.contextmanager
 def a_dashboard():
     """The URL of a dashboard over a history, with the paths of its pages."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running(Path(folder) / "audit-data", "--dashboard-port", "0") as up,
-        open_for_reading(up.data, None) as database,
-    ):
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        data = Path(folder) / "audit-data"
+        weeks = [Week.of(time.time_ns() - ago * 7 * 86_400 * 10**9) for ago in (4, 3, 2, 1)]
+        earlier_weeks(DataFolder(data), {week.since: sample.PEOPLE[:3] for week in weeks})
+        up = stack.enter_context(running(data, "--dashboard-port", "0"))
+        database = stack.enter_context(open_for_reading(up.data, None))
+        for week, lead in zip(weeks, sample.LEADS, strict=False):
+            said = ("--sign", "--reviewer", lead, "--remark", "Every export was asked for.")
+            run("review-logs", "--data", str(data), "--week", week.name, *said)
         sample.send_history(up.endpoint, now=datetime.now(UTC), tasks=TASKS)
         reader = Reader(database)
         deadline = time.monotonic() + 60
@@ -46,15 +54,20 @@ def pages_of(reader):
     """Name -> path of every page; task and trace are those of the last edited draft."""
     review = reader.page(Filter(event_type=("review",), decision=("modified",)), per_page=1)[0]
     call = reader.page(Filter(event_type=("ai_call",), task_id=review["task_id"]), per_page=1)[0]
+    other = next(each for each in reader.page(Filter(event_type=("ai_call",))) if each["task_id"] != review["task_id"])
+    a, b, event = (f"{each['origin']}:{each['seq']}" for each in (call, other, review))
+    within = {"within": urlencode({"event_type": "review"}), "view": "type=Review"}
     return {
         "search": "/",
-        "task": f"/task?id={review['task_id']}",
+        "task": "/task?" + urlencode({"id": review["task_id"], "event": event} | within),
+        "compare": "/compare?" + urlencode({"a": a, "b": b}),
         "trace": f"/trace?id={call['trace_id']}",
         "reviewers": "/reviewers",
         "usage": "/usage",
         "integrity": "/integrity",
         "reports": "/reports",
         "log-review": "/log-review",
+        "week": f"/log-review?week={Week.of(time.time_ns() - 7 * 86_400 * 10**9).name}",
         "access": "/access",
     }
 

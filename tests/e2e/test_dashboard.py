@@ -175,6 +175,71 @@ def test_a_shared_link_shows_the_same_view(page, browser, up):
     context.close()
 
 
+def test_keys_lead_along_the_list_and_back(page, up):
+    """From a result, j, k and J lead along exactly that list, its filter stays in the URL, and u leads back to it."""
+    where = Filter(event_type=("review",), sizes=tuple((each.origin, each.size) for each in up.reader.ledgers()))
+    listed = up.reader.page(where, per_page=100)
+    tasks = list(dict.fromkeys(row["task_id"] for row in listed))
+    go(page, f"{up.url}/?period=All&type=Review")
+    browsing.click_row(page, 1)
+    page.get_by_role("link", name="Open full record").click()
+
+    def stands_at(number):
+        page.wait_for_url(re.compile(rf"event=[^&]*%3A{listed[number]['seq']}&"))
+        expect(page.locator(".stepper")).to_contain_text(f"Event {number + 1} of {len(listed)}")
+        browsing.ready(page)
+        task = listed[number]["task_id"]
+        expect(page.locator(".stepper")).to_contain_text(f"Task {tasks.index(task) + 1} of {len(tasks)}")
+        assert page.locator("li.marked b").first.is_visible()
+
+    stands_at(1)
+    for key, number in (("j", 2), ("k", 1), ("k", 0), ("k", 0), ("J", 1), ("j", 2)):
+        page.keyboard.press(key)
+        stands_at(number)
+    page.keyboard.press("u")
+    page.wait_for_url(re.compile(r"/\?period=All&type=Review$"))
+    browsing.ready(page)
+    assert shown_count(page) == len(listed)
+
+
+def test_two_events_are_compared_and_a_view_is_kept(page, browser, up):
+    """Two results of Search stand side by side at a URL of their own; a saved view is there for the next visit."""
+    go(page, f"{up.url}/?period=All&type=AI+call&service=draft-writer")
+    browsing.click_row(page, 0)
+    page.locator(".st-key-peek .marked summary").click()
+    page.get_by_role("link", name="Compare with another").locator("visible=true").click()
+    page.get_by_role("link", name="Choose it in Search").click()
+    page.wait_for_url("**/?period=All&type=AI+call&compare=*")
+    browsing.ready(page)
+    browsing.click_row(page, 3)
+    page.get_by_role("link", name="Compare with entry").click()
+    page.wait_for_url("**/compare?a=*&b=*")
+    browsing.ready(page)
+    expect(page.locator(".lead")).to_contain_text("These two AI calls differ in")
+    expect(page.locator(".mark.differs").first).to_have_text("≠ differs")
+    assert page.locator(".banner").inner_text().split("\n")[1].startswith("Unaltered")
+
+    go(page, f"{up.url}/?type=Escalation&period=All&cols=Task&cols=Who")
+    count, address = shown_count(page), page.url
+    page.get_by_role("button", name="Views").click()
+    page.get_by_label("Save this view as").fill("Escalations")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_text("Saved as “Escalations”").wait_for()
+    context = browser.new_context()
+    other = context.new_page()
+    go(other, up.url)
+    other.get_by_role("button", name="Views").click()
+    other.get_by_role("link", name="Escalations").click()
+    other.wait_for_url("**/?*type=Escalation*")
+    browsing.ready(other)
+    assert sorted(parse_qsl(urlsplit(other.url).query)) == sorted(parse_qsl(urlsplit(address).query))
+    assert shown_count(other) == count
+    other.get_by_role("button", name="Views").click()
+    other.get_by_role("button", name="Delete").click()
+    other.get_by_text("“Escalations” is deleted").wait_for()
+    context.close()
+
+
 def test_looking_and_exporting_are_recorded(page, up):
     """One look at a task is one access event however often it is clicked; an export says who, what and why."""
     task = up.tasks[5]

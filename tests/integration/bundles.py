@@ -41,7 +41,9 @@ def history():
     events[2] = AuditEvent({**events[2].columns, "name": "=cmd()|x", "score": float("nan"), "task_id": 'a "b"\r\nc'})
     erasure = Erasure(ORIGIN, ((15, 15),), "art. 17", "dpo_1", "legal_4", START, "seqs", names=frozenset({"input"}))
     note = sign_statement("erasure", erasure.fields(), [SIGNER])
-    events[ERASURE] = AuditEvent({"event_type": "erasure", "attributes": [("audit.erasure.statement", note)]})
+    events[ERASURE] = AuditEvent(
+        {"event_type": "erasure", "record_kind": "internal", "attributes": [("audit.erasure.statement", note)]}
+    )
     return Built().extend(events)
 
 

@@ -115,14 +115,14 @@ def seeded(folder: DataFolder, monday_unix_nano: int, who: str = "u_1") -> str:
     return ledger.hashes[-1].hex()
 
 
-def earlier_weeks(folder: DataFolder, mondays: Iterable[int], *who: str) -> None:
-    """A data folder whose own ledger began in earlier weeks: in each, each person opened a task and one exported much.
+def earlier_weeks(folder: DataFolder, people: Mapping[int, Iterable[str]]) -> None:
+    """A data folder whose own ledger began in earlier weeks. ``people`` by Monday: the first exports much, others look.
 
     A receiver goes on with it, and it verifies: there are no texts, which ``commitment_of`` would be wrong for.
     """
     ledger = LedgerRows(folder.create().origin)
-    for monday in mondays:
-        for number, person in enumerate(who):
+    for monday, persons in people.items():
+        for number, person in enumerate(persons):
             at = (monday - T0) / SECOND + (34 + 5 * number) * 3600
             said = {"audit.action": "VIEW", "audit.target.id": f"loan-{number}", "audit.target.type": "task"}
             if not number:

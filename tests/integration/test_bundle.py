@@ -82,8 +82,8 @@ def test_a_whole_bundle_is_ok_by_both_verifiers(stored, built, tmp_path, trust):
     path.write_bytes(raw)
     report = checked(path, trust)
     assert (report.status, report.findings) == ("ok", ())
-    assert (made.entries, made.related, made.texts) == (7, 1, 4)
-    assert report.counts == {"entries": 7, "related": 1, "texts": 4, "gone": 0, "proven": 8}
+    assert (made.entries, made.related, made.texts) == (7, 0, 4)
+    assert report.counts == {"entries": 7, "related": 0, "texts": 4, "gone": 0, "proven": 7}
     assert format_bundle_report(report).startswith("OK")
 
 
@@ -121,12 +121,30 @@ def test_an_erased_text_is_listed_with_its_statement(stored, built, tmp_path, tr
     assert "art. 17" in report.findings[0].detail
 
 
+def test_an_erasure_of_others_stays_out(stored, built):
+    """Who asked that something else be erased is no business of this bundle's reader: only what touches it is in it."""
+    for first, last, related in ((5, 15, 0), (5, 16, 1), (15, 16, 1), (16, 20, 0)):
+        where = Filter(since=START + first * SECOND, until=START + last * SECOND)
+        made, raw = make(stored, built, where)
+        assert made.related == related, (first, last)
+        assert any(b"dpo_1" in each for each in unpacked(raw).values()) == bool(related)
+
+
 def test_a_text_that_nobody_erased_is_missing(stored, built, tmp_path, trust):
     """A text that is gone without a statement is CONTENT_MISSING."""
     with stored.client() as client:
         client.command("ALTER TABLE audit_content DELETE WHERE seq = 10", settings={"mutations_sync": 1})
     report = checked(packed(tmp_path / "b.zip", unpacked(make(stored, built)[1])), trust)
     assert codes(report) == {(Code.CONTENT_MISSING, 10, "input"), (Code.CONTENT_MISSING, 10, "output")}
+
+
+def test_any_filter_can_be_bundled(stored, built):
+    """Numbers and several values are stated in the manifest, and on the cover."""
+    where = Filter(confidence_from=0.5, event_type=("event_type-a", "event_type-b"), since=START)
+    _, raw = make(stored, built, where)
+    said = json.loads(unpacked(raw)["manifest.json"])["filter"]
+    assert said == {"confidence_from": "0.5", "event_type": "event_type-a; event_type-b",
+                    "since": "2026-02-02T02:40:00.000000000Z"}  # fmt: skip
 
 
 def test_what_is_not_under_a_checkpoint_is_left_out_and_counted(stored, built):

@@ -97,7 +97,12 @@ def all_anchors(built, calendar):
         anchored("x/2026.jsonl line 290"),
         anchored("y/ots", "opentimestamps", evidence=proof, block_header=header),
         anchored("y/tsa", "rfc3161", evidence=timestamp(note)),
-        anchored("y/bucket", "s3", evidence=b"[]"),
+        anchored(
+            "y/bucket",
+            "s3",
+            published_at="2026-11-24T09:30:00Z",
+            evidence=b'{"object_lock_retain_until": "2030-01-01T00:00:00Z"}',
+        ),
         anchored("y/witness", "witness", cosigned),
     )
 
@@ -462,10 +467,11 @@ def test_anchors_that_the_manifest_counts_and_are_not_there_are_missed(files, re
 
 
 def test_every_code_of_the_program_is_produced():
-    """No code is without a case above."""
+    """No code is without a case above, but what a ledger itself can lie about: tests/attacks makes bundles of those."""
     source = program.__loader__.get_source(program.__name__)
     every = set(re.findall(r'"([A-Z]+_[A-Z_]+|ERASED)"', source)) - {"CONTENT", "FULL"}
-    assert every == {expected[0] for _, (_, expected, *_) in TAMPERINGS.items()}
+    recorded = {"BACKDATED", "FUTURE_DATED", "NON_MONOTONIC"}
+    assert every - recorded == {expected[0] for _, (_, expected, *_) in TAMPERINGS.items()}
 
 
 def test_every_cell_of_both_tables_is_bound(files, report):

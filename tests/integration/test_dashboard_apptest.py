@@ -130,6 +130,14 @@ def test_a_store_that_is_down_is_told(monkeypatch, page):
     assert "Your data is safe" in text_of(app)
 
 
+def test_what_can_not_be_asked_is_not_a_store_that_is_down(store):
+    """Too many words are told as that, with the limit and a way on."""
+    many(store)
+    page = text_of(opened(q=" ".join("abcdefghijklmn")))
+    assert "text filter has 14 words, at most 12 are possible" in page
+    assert "not reachable" not in page
+
+
 def test_search_counts_and_pages(store):
     """Technical spans are left out until asked for; the table has 50 rows of the newest events."""
     many(store)

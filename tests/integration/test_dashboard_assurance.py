@@ -8,6 +8,7 @@ import signoff
 import streamlit as st
 
 from otel_audit.errors import StoreUnavailable
+from otel_audit.instrumentation import Recorder
 from otel_audit.model import Filter
 from otel_audit.reports.log_review import Week
 from otel_audit.store.reader import Reader
@@ -160,6 +161,26 @@ def test_what_arrives_while_somebody_looks_is_told_and_not_mixed_in(week, store,
     assert "arrived since" not in text_of(app)
 
 
+def test_a_signature_that_waits_is_not_given_twice(week, store, monkeypatch):
+    """What the receiver did not acknowledge is said to be on its way, and no second one is sent after it."""
+    answering(monkeypatch)
+    sent = []
+    monkeypatch.setattr(Recorder, "configure", lambda *_args, **_named: None)
+    monkeypatch.setattr(Recorder, "emit", lambda _self, *said, **_named: sent.append(said))
+    monkeypatch.setattr(Recorder, "flush", lambda _self, _seconds: False)
+    monkeypatch.setattr(signoff, "_unacknowledged", set())
+    app = opened("log_review", week=WEEK.name)
+    app.text_area(key="conclusion").set_value("fine")
+    app.button(key="sign_now").click().run()
+    assert "has not acknowledged the sign-off" in app.error[0].value
+    app.run()
+    assert "Your signature was sent, and the receiver has not acknowledged it yet." in text_of(app)
+    assert not app.text_area
+    with pytest.raises(StoreUnavailable, match="was sent"):
+        signoff.sign(app.session_state["_week"], "fine")
+    assert len(sent) == 1
+
+
 def test_the_clock_of_a_review_stops_after_an_hour_away(monkeypatch):
     """A look at an event goes on with the same review, an hour elsewhere ends it, and an open page never does."""
     now = [T0]
@@ -179,11 +200,11 @@ def test_the_clock_of_a_review_stops_after_an_hour_away(monkeypatch):
 
 
 def test_a_sign_off_is_in_the_ledger_once_and_it_still_verifies(data_folder, monkeypatch):
-    """The page signs through the receiver: who, how long, what was seen. A second click adds nothing; verify is ok."""
+    """The page signs through the receiver: who, how long, what was seen; a second click adds nothing; it verifies."""
     st.cache_data.clear()
     signoff._opened.clear()
     weeks_ago = Week.of(time.time_ns() - 14 * DAY * NANO)
-    earlier_weeks(data_folder, [weeks_ago.since], "u_1", "u_2")
+    earlier_weeks(data_folder, {weeks_ago.since: ("u_1", "u_2")})
     data = data_folder.path
     monkeypatch.setattr(deps, "viewer", lambda: "u_9")
     with running(data, "--no-dashboard"):

@@ -127,7 +127,7 @@ def altered(raw):
 
 
 def test_a_report_that_can_not_be_made_is_refused_and_not_recorded(reports, monkeypatch):
-    """No purpose, no such standard, a filter that no report can have, a wrong word, no key: each is explained."""
+    """No purpose, no such standard, a filter of another kind, a wrong word, and no key: each is explained."""
     for query, status, words in (
         ("soc2.zip", 400, "Say why"),
         ("iso.zip?why=x", 404, "eu-ai-act"),

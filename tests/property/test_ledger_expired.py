@@ -53,7 +53,7 @@ def verify(rows, stated, cut, *, is_fast=False, end=SIZE):
         load_rows=load if is_fast else None,
     )
     verifier = LedgerVerifier(findings, evidence)
-    verifier.run(blocks(given, cut))
+    verifier.run(block._replace(is_hashed=is_fast) for block in blocks(given, cut))
     return findings, verifier.roots
 
 

@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_audit.errors import MalformedInput
+from otel_audit.ledger.blocks import RowBlock
 from otel_audit.ledger.diagnosis import split_encoding
 from otel_audit.ledger.encoding import encode_entry, encode_event, genesis_hash, leaf_hash, origin_prefix
 from otel_audit.ledger.findings import Code, Findings
 from otel_audit.ledger.merkle import tree_root
 from otel_audit.ledger.roots import Seal
 from otel_audit.ledger.tiles import TileBuilder
-from otel_audit.ledger.verify import Evidence, LedgerVerifier, RowBlock
+from otel_audit.ledger.verify import Evidence, LedgerVerifier
 from otel_audit.model import AuditEvent
 
 ORIGIN = "o/1"

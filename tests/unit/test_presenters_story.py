@@ -8,6 +8,7 @@ import trust
 from components import story_view
 
 from otel_audit.model import Finding
+from otel_audit.semconv import AUDIT_TASK_REOPENED
 from tests.unit.dashboard_rows import row
 
 
@@ -193,3 +194,53 @@ def test_a_second_report_alone_is_a_step():
     rows = reported_twice()[1:2]
     assert story.main_steps(rows) == rows
     assert said(rows).startswith("atlas wrote the draft")
+
+
+def test_rounds_and_what_a_gap_waited_for():
+    """A task that is opened again has a numbered round, and a long gap says for whom it waited."""
+    rows = [
+        row(event_type="task.created", at=0),
+        row(event_type="escalation", at=10, from_reviewer="ana", to_reviewer="ben"),
+        row(event_type="review", at=5000, ends=5100, reviewer_id="ben", decision="approved"),
+        row(event_type="task.created", at=9000, attributes={}, attributes_json={AUDIT_TASK_REOPENED: "true"}),
+        row(event_type="review", at=19000, ends=19100, reviewer_id="ben", decision="approved"),
+        row(event_type="resolution", at=29000),
+    ]
+    lines = story.timeline(rows, "UTC")
+    assert [line.round for line in lines] == ["", "", "", "Round 2", "", ""]
+    assert [line.gap.partition(" later")[2] for line in lines] == [
+        "",
+        "",
+        ", waiting for ben",
+        "",
+        ", waiting for a person",
+        "",
+    ]
+
+
+def test_what_a_call_ran_with():
+    """Models, prompt and each setting are told; what is not recorded is left out."""
+    call = row(event_type="ai_call", request_model="atlas", prompt_name="reply", prompt_version="3",
+               configuration={"seed": "7"})  # fmt: skip
+    assert story.configuration(call) == [("Model asked for", "atlas"), ("Prompt template", "reply 3"), ("seed", "7")]
+
+
+def test_documents_for_an_ai_are_part_of_the_story():
+    """A span that looked documents up stays when technical steps are left out, and is told in words."""
+    found = row(event_type="span", operation="retrieval", content={"context": "[]"})
+    assert story.main_steps([found, row(event_type="span", seq=1)]) == [found]
+    assert story.timeline([found], "UTC")[0].headline == "Documents were looked up"
+
+
+def test_documents_are_named():
+    """Documents of our own and of other conventions are read by name, score and text; anything else stays as it is."""
+    said = texts.documents(
+        '[{"ref": "policy-7", "score": 0.9, "hash": "ab"}, {"document.content": "Refunds", "document.id": "d"}]'
+    )
+    assert said == [
+        texts.Message("policy-7 · score 0.9 · hash ab", "Only the reference was recorded, not the text."),
+        texts.Message("d", "Refunds"),
+    ]
+    assert texts.documents("plain") == [texts.Message("Context", "plain")]
+    assert texts.documents('[{"x": {"y": 1}}]')[0].text == '[{"x": {"y": 1}}]'
+    assert texts.documents('["a"]')[0].text == '["a"]'

@@ -262,7 +262,7 @@ def cookie_of(client):
 
 
 ROUTES = ("/export/events.csv?why=x", "/export/events.csv.zip?why=x", "/export/figures/usage.csv?why=x",
-          "/export/evidence.zip?why=x")  # fmt: skip
+          "/export/evidence.zip?why=x", "/export/report/soc2.zip?why=x")  # fmt: skip
 
 
 def test_without_a_session_nothing_answers(client):
@@ -361,7 +361,7 @@ def test_a_route_is_answered_by_role_and_refusals_are_recorded(client, tokens, r
     enter(client, a_token(tokens, "Eve", role, scope)[0])
     for path, action in (
         (ROUTES[0], Action.EXPORT_EVENTS), (ROUTES[1], Action.EXPORT_EVENTS), (ROUTES[2], Action.EXPORT_FIGURES),
-        (ROUTES[3], Action.BUNDLE),
+        (ROUTES[3], Action.BUNDLE), (ROUTES[4], Action.REPORT),
     ):  # fmt: skip
         allowed = Person("Eve", role, scope).may(action)
         recorded.clear()

@@ -1,4 +1,5 @@
-// Keys that work on every page, and the sheet that lists them. They are left alone while somebody types.
+// What every page has: keys, the sheet that lists them, and the way in when a lost connection is not given back.
+// Keys are left alone while somebody types.
 let listening = false;
 let current = null;  // the sheet and the pages of the newest run: one listener serves all
 let leader = -Infinity;  // when "g" was pressed
@@ -12,7 +13,31 @@ export default function ({ data, parentElement }) {
   if (!listening) {
     listening = true;
     document.addEventListener("keydown", pressed);
+    watchConnection();
   }
+}
+
+// A connection breaks with sleep or a restart. Who is not signed in any more gets no new one, and would wait for ever.
+const ASK_MS = 2000;
+let asking = false;
+
+function watchConnection() {
+  const app = document.querySelector('[data-testid="stApp"]');
+  const isLost = () => app.isConnected && app.dataset.testConnectionState !== "CONNECTED";
+  const ask = async () => {
+    if (asking) return;
+    asking = true;
+    while (isLost()) {
+      const answer = await fetch("/_stcore/health", { cache: "no-store" }).catch(() => null);
+      if (answer?.status === 401) {
+        location.assign("/sign-in?" + new URLSearchParams({ next: location.pathname + location.search }));
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+    }
+    asking = false;
+  };
+  new MutationObserver(ask).observe(app, { attributes: true, attributeFilter: ["data-test-connection-state"] });
 }
 
 function make(tag, text) {

@@ -12,21 +12,13 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from otel_audit.errors import MalformedInput
+from otel_audit.ledger.blocks import Row
 from otel_audit.ledger.diagnosis import Candidates, Movable, find_altered_column
 from otel_audit.ledger.encoding import leaf_hash
 from otel_audit.ledger.findings import Code, Findings
 
 _PLACED: Final = 200  # suspects of which each is tried at the place of each other
 _SEARCHED: Final = 64  # suspects of which every column is tried: up to 50,000 hashes each
-
-
-class Row(NamedTuple):
-    """One stored row: its position columns, its stored hash, and the encoding the engine gives for it."""
-
-    seq: int
-    prev_hash: bytes
-    hash: bytes
-    encoding: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ SubtreeGetter = Callable[[int, int], bytes]
 """(level, index) -> hash of that perfect subtree."""
 
 _sha256 = hashlib.sha256
+_PAIR_SIZE: Final = 2 * HASH_SIZE
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -37,12 +38,13 @@ def tree_root(hashes: Sequence[bytes]) -> bytes:
     """
     if not hashes:
         return EMPTY_ROOT
-    row = list(hashes)
-    while len(row) > 1:
-        odd = row[-1:] if len(row) & 1 else []
-        row = [_sha256(NODE_PREFIX + left + right).digest() for left, right in zip(row[::2], row[1::2], strict=False)]
-        row += odd  # The last one of an odd row goes up as it is: RFC 6962's split at the largest power of two.
-    return row[0]
+    row = b"".join(hashes)
+    while len(row) > HASH_SIZE:
+        even = len(row) - len(row) % _PAIR_SIZE
+        parents = [_sha256(NODE_PREFIX + row[at : at + _PAIR_SIZE]).digest() for at in range(0, even, _PAIR_SIZE)]
+        # The last one of an odd row goes up as it is: RFC 6962's split at the largest power of two.
+        row = b"".join([*parents, row[even:]])
+    return row
 
 
 class CompactRange:

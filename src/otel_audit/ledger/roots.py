@@ -113,11 +113,13 @@ class RootChecker:
         tile: Sequence[bytes] | None = None,
         parted: Sequence[int] = (),
         doubts: Mapping[int, bytes] | None = None,
+        root: bytes | None = None,
     ) -> dict[int, bytes]:
         """Add the next leaf hashes; None stands for one that nobody knows.
 
         ``tile`` are the stored tile's hashes for the same entries, where rows and tile parted at the seqs ``parted``.
         ``doubts`` are other hashes that single entries may have had: those that a signed root confirms are returned.
+        ``root`` is the root over ``leaves`` where they are a whole tile and it is known already.
         """
         confirmed: dict[int, bytes] = {}
         if parted and self._tree is not None and not self._contradicted:
@@ -137,7 +139,8 @@ class RootChecker:
             self._next_group()
         known = [leaf for leaf in leaves if leaf is not None]
         is_full = len(known) == len(leaves) == TILE_WIDTH and not start % TILE_WIDTH
-        root = tree_root(known) if is_full else None
+        if is_full and (root is None or confirmed):
+            root = tree_root(known)
         self._grow(leaves[done - start :], tile[done - start : len(leaves)] if tile else None, root)
         if root is not None:
             self._check_uppers(root, start)

@@ -18,15 +18,16 @@ Steps 5 to 8 are in ``roots``.
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from operator import methodcaller
-from typing import Final, NamedTuple
+from typing import Final
 
+from otel_audit.errors import StoreError
+from otel_audit.ledger.blocks import HashedTile, RowBlock, chunks
 from otel_audit.ledger.diagnosis import Candidates
-from otel_audit.ledger.encoding import LEAF_PREFIX, genesis_hash, leaf_hash, origin_prefix
-from otel_audit.ledger.examine import Row, Suspect, examine, name_suspects, report_holes
+from otel_audit.ledger.encoding import HASH_SIZE, LEAF_PREFIX, genesis_hash, leaf_hash, origin_prefix
+from otel_audit.ledger.examine import Suspect, examine, name_suspects, report_holes
 from otel_audit.ledger.findings import Code, Findings
 from otel_audit.ledger.merkle import CompactRange
 from otel_audit.ledger.retention import ExpiredEntries
@@ -35,34 +36,6 @@ from otel_audit.ledger.tiles import TILE_BYTES, TILE_WIDTH, split_hashes
 
 _sha256 = hashlib.sha256
 _KEPT_FOR_NAMING: Final = 2000  # suspects and holes; what is beyond is reported at once, with less said about it
-
-
-class RowBlock(NamedTuple):
-    """Consecutive rows ordered by seq, as columns of equal length."""
-
-    seqs: list[int]
-    prev_hashes: list[bytes]
-    hashes: list[bytes]
-    encodings: list[bytes]
-
-    def part(self, start: int, end: int) -> RowBlock:
-        """Return the rows at [start, end) of this block."""
-        return RowBlock(
-            self.seqs[start:end], self.prev_hashes[start:end], self.hashes[start:end], self.encodings[start:end]
-        )
-
-    def joined(self, other: RowBlock) -> RowBlock:
-        """Return these rows followed by those of ``other``."""
-        return RowBlock(
-            self.seqs + other.seqs,
-            self.prev_hashes + other.prev_hashes,
-            self.hashes + other.hashes,
-            self.encodings + other.encodings,
-        )
-
-    def rows(self) -> list[Row]:
-        """Return the rows one by one."""
-        return [Row(*values) for values in zip(*self, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +48,8 @@ class Evidence:
 
     ``expired`` are entries that may be gone; ``end`` is where the rows that are asked for end.
 
-    With ``load_rows`` the blocks hold, in place of each encoding, its leaf hash as somebody else computed it: the
-    engine, or a process of ours. Where anything is wrong the rows of the seqs [start, end) are loaded by it.
+    ``load_rows`` loads the rows of the seqs [start, end) with their encodings, where only hashes were given and
+    anything is wrong; without it all blocks must have encodings.
     """
 
     seals: Iterator[Seal]
@@ -109,10 +82,10 @@ class LedgerVerifier:
         self._suspects: list[Suspect] = []
         self._holes: list[tuple[int, int]] = []
 
-    def run(self, blocks: Iterable[RowBlock], progress: Callable[[int], None] | None = None) -> None:
+    def run(self, blocks: Iterable[RowBlock | HashedTile], progress: Callable[[int], None] | None = None) -> None:
         """Verify the rows that ``blocks`` give; ``progress`` hears up to which seq they are done."""
-        waiting: RowBlock | None = None
-        for chunk in _chunks(blocks):  # 0
+        waiting: RowBlock | HashedTile | None = None
+        for chunk in chunks(blocks):  # 0
             if waiting is not None:
                 self._take(waiting, chunk)
                 if progress is not None:
@@ -125,15 +98,22 @@ class LedgerVerifier:
             progress(self.roots.size)
         self._finish()
 
-    def _take(self, chunk: RowBlock, following: RowBlock | None) -> None:
-        start = chunk.seqs[0] - chunk.seqs[0] % TILE_WIDTH
-        if start != self.roots.size and not self._close_hole(self._loaded(chunk), start):
+    def _take(self, given: RowBlock | HashedTile, following: RowBlock | HashedTile | None) -> None:
+        start = given.first_seq - given.first_seq % TILE_WIDTH
+        if start != self.roots.size and not self._close_hole(self._loaded(given), start):
             return
-        if self._evidence.load_rows is None:
-            computed = [_sha256(LEAF_PREFIX + encoding).digest() for encoding in chunk.encodings]  # leaf_hash, inlined
-        else:
-            computed = chunk.encodings
         tile = self._tiles.read(start // TILE_WIDTH)
+        if isinstance(given, HashedTile):
+            if given.first_prev == self._prev_leaf and tile in {None, given.leaves}:  # 2, 4; the rest was checked
+                self.roots.advance(split_hashes(given.leaves), root=given.root)
+                self._prev_leaf = given.leaves[-HASH_SIZE:]
+                return
+            given = self._loaded(given)
+        chunk = given
+        if chunk.is_hashed:
+            computed = chunk.encodings
+        else:
+            computed = [_sha256(LEAF_PREFIX + encoding).digest() for encoding in chunk.encodings]  # leaf_hash, inlined
         if self._expired.within(start, start + TILE_WIDTH):
             if not self._is_sound_but_expired(chunk, computed, start, tile):
                 self._take_closely(self._loaded(chunk), following, start, tile)
@@ -143,12 +123,16 @@ class LedgerVerifier:
         else:
             self._take_closely(self._loaded(chunk), following, start, tile)
 
-    def _loaded(self, chunk: RowBlock) -> RowBlock:
+    def _loaded(self, chunk: RowBlock | HashedTile) -> RowBlock:
         """The rows of a chunk with their encodings."""
-        if self._evidence.load_rows is None:
+        if isinstance(chunk, RowBlock) and not chunk.is_hashed:
             return chunk
-        start = chunk.seqs[0] - chunk.seqs[0] % TILE_WIDTH
-        return self._evidence.load_rows(start, start + TILE_WIDTH)
+        assert self._evidence.load_rows is not None  # noqa: S101 - see Evidence
+        start = chunk.first_seq - chunk.first_seq % TILE_WIDTH
+        loaded = self._evidence.load_rows(start, start + TILE_WIDTH)
+        if not loaded.seqs:
+            raise StoreError(f"entries from {start} on went away while they were read; verify again")
+        return loaded
 
     def _is_sound(
         self, chunk: RowBlock, computed: list[bytes], start: int, tile: bytes | None, *, is_last: bool
@@ -161,7 +145,7 @@ class LedgerVerifier:
             and (is_last or len(computed) == TILE_WIDTH)  # 3
             and chunk.seqs == list(range(start, start + len(computed)))
             and (tile is None or tile == b"".join(computed))  # 4
-            and (self._evidence.load_rows is not None or all(map(self._has_prefix, chunk.encodings)))
+            and (chunk.is_hashed or all(map(self._has_prefix, chunk.encodings)))
         )
 
     def _is_sound_but_expired(self, chunk: RowBlock, computed: list[bytes], start: int, tile: bytes | None) -> bool:
@@ -176,7 +160,7 @@ class LedgerVerifier:
             sorted([*gone, *chunk.seqs]) == list(range(start, end))
             and computed == [leaves[seq - start] for seq in chunk.seqs]
             and chunk.prev_hashes == [before[seq - start] for seq in chunk.seqs]
-            and (self._evidence.load_rows is not None or all(map(self._has_prefix, chunk.encodings)))
+            and (chunk.is_hashed or all(map(self._has_prefix, chunk.encodings)))
         )
         if is_sound:
             self._expired.meet(start, leaves)
@@ -197,10 +181,12 @@ class LedgerVerifier:
             self.roots.advance(leaves)
             self._prev_leaf = leaves[-1]
 
-    def _take_closely(self, chunk: RowBlock, following: RowBlock | None, start: int, tile: bytes | None) -> None:
+    def _take_closely(
+        self, chunk: RowBlock, following: RowBlock | HashedTile | None, start: int, tile: bytes | None
+    ) -> None:
         rows = chunk.rows()
         end = start + TILE_WIDTH if following else chunk.seqs[-1] + 1
-        next_prev = following.prev_hashes[0] if following and following.seqs[0] == end else None
+        next_prev = following.first_prev if following and following.first_seq == end else None
         hashes = split_hashes(tile) if tile else None
         found = examine(rows, start, end, prev_leaf=self._prev_leaf, next_prev=next_prev, tile=hashes)
         # What is missing at the end is only missing if an entry follows: if none does, the tail was cut off.
@@ -355,23 +341,3 @@ class _TileReader:
         self._missing = []
         detail = f"the stored tiles {first} to {last} are missing: a checkpoint covers them, so they were there"
         self._findings.add(Code.TREE_DIVERGED, detail, seq=first * TILE_WIDTH)
-
-
-def _chunks(blocks: Iterable[RowBlock]) -> Iterator[RowBlock]:
-    """Regroup rows by seq // 256."""
-    held: RowBlock | None = None
-    for block in blocks:
-        position, size = 0, len(block.seqs)
-        while position < size:
-            index = block.seqs[position] // TILE_WIDTH
-            end = bisect_left(block.seqs, (index + 1) * TILE_WIDTH, position)
-            part = block.part(position, end)
-            if held is not None and held.seqs[0] // TILE_WIDTH == index:
-                held = held.joined(part)
-            else:
-                if held is not None:
-                    yield held
-                held = part
-            position = end
-    if held is not None:
-        yield held

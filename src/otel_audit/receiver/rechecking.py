@@ -106,7 +106,8 @@ class Rechecking:
 
     def _check(self, *, is_full: bool) -> Mapping[str, Any]:
         """The report of a ``verify`` that ran to its end. Raises ConfigError when it could not check."""
-        command = [sys.executable, "-m", "otel_audit", "verify", "--json", "--state", str(self._folder.recheck_memory)]
+        command = [sys.executable, "-m", "otel_audit", "verify", "--json", "--jobs", "1"]
+        command += ["--state", str(self._folder.recheck_memory)]
         command += ["--data", str(self._folder.path), "--anchor-dir", str(self._anchor_dir)]
         command += [] if is_full else ["--incremental"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_AUDIT_")}

@@ -12,64 +12,28 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from otel_audit.errors import AuditError, LedgerConflict, MalformedInput, RecordConflict, StoreUnavailable
+from otel_audit.errors import AuditError, LedgerConflict, MalformedInput, StoreUnavailable
 from otel_audit.ledger.encoding import encode_bytes, encode_entry, leaf_hash, origin_prefix
 from otel_audit.model import AuditEvent
 from otel_audit.receiver.checkpoints import Checkpointer
-from otel_audit.receiver.duplicates import CAPACITY, Call, Duplicates, call_of
-from otel_audit.receiver.exclusive import conflicts
-from otel_audit.receiver.known_ids import KnownIds
 from otel_audit.receiver.prepare import (
     PreparedEvent,
     content_rows,
-    is_same_event,
-    is_same_record,
     prepare,
-    with_duplicate,
-    with_remark,
 )
+from otel_audit.receiver.recognising import Group, Receipt, Recogniser, Submission
 from otel_audit.receiver.sealer import Sealer
-from otel_audit.store.writer import Head, KnownEvent, LedgerWriter
+from otel_audit.store.writer import Head, LedgerWriter
+
+__all__ = ["Receipt", "Sequencer"]
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_GROUP_EVENTS: Final = 40_000  # past this an insert's fixed cost no longer matters
 _MAX_GROUP_BYTES: Final = 64 << 20
-_ID_LOOKUP_SIZE: Final = 5_000
 _RECONCILE_DELAYS: Final = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds; the last one repeats
-DEDUPLICATION_WINDOW: Final = 5_000_000  # event ids remembered exactly enough to recognise a retry
 _Result = TypeVar("_Result")
-_CALLS_WINDOW: Final = 1_000_000  # entries at the end of the ledger that are looked through for AI calls at start
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Where an event lies: a retry of a stored event gets the receipt of the stored one."""
-
-    origin: str
-    seq: int
-
-
-@dataclass(slots=True)
-class _Submission:
-    events: list[PreparedEvent]
-    size: int
-    done: Future[list[Receipt]] = field(default_factory=Future)
-    seqs: list[int] = field(default_factory=list)
-    exclusive: bool = False  # a known event id with another payload refuses the whole submission
-
-
-@dataclass(slots=True)
-class _Group:
-    """What goes into the store at once: new events with their places, in order of their sequence numbers."""
-
-    submissions: list[_Submission]
-    # retention class -> new events; dict order is the order of the runs
-    fresh: dict[str, list[tuple[PreparedEvent, list[tuple[_Submission, int]]]]] = field(default_factory=dict)
-    # The AI calls among them, each with the first of its event's places.
-    calls: list[tuple[tuple[_Submission, int], Call]] = field(default_factory=list)
 
 
 class Sequencer:
@@ -104,12 +68,11 @@ class Sequencer:
         self._content_origin = encode_bytes(self.origin.encode())
         # Owned by the writer thread.
         self._head = Head(0, b"")
-        self._known = KnownIds(DEDUPLICATION_WINDOW)
-        self._duplicates = Duplicates()
+        self._recogniser = Recogniser(writer, self._fail)
         self._last_recorded = 0
         # Guarded by _lock: what waits, and why nothing may wait any more.
         self._lock = threading.Condition()
-        self._waiting: deque[_Submission] = deque()
+        self._waiting: deque[Submission] = deque()
         self._pending_bytes = 0
         self._actions: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._closing = False
@@ -129,11 +92,7 @@ class Sequencer:
         self._head = self._writer.head()
         self._checkpointer.resume(self._head.size)
         self._last_recorded = self._writer.newest_recorded()  # the clock may have been set back since
-        start = max(0, self._head.size - DEDUPLICATION_WINDOW)
-        for event_ids in self._writer.recent_event_ids(start):
-            self._known.add(event_ids)
-        recent = self._writer.recent_calls(max(0, self._head.size - _CALLS_WINDOW), CAPACITY)
-        self._duplicates.remember(call for columns in recent if (call := call_of(columns)) is not None)
+        self._recogniser.start(self._head.size)
         self._thread.start()
 
     def submit(self, events: Sequence[AuditEvent], *, exclusive: bool = False) -> Future[list[Receipt]]:
@@ -147,7 +106,7 @@ class Sequencer:
         or the writer has stopped. The future fails with StoreUnavailable when the store refuses the group.
         """
         prepared = [prepare(event, self._mask) for event in events]
-        submission = _Submission(prepared, sum(event.size for event in prepared), seqs=[-1] * len(prepared))
+        submission = Submission(prepared, sum(event.size for event in prepared), seqs=[-1] * len(prepared))
         submission.exclusive = exclusive
         if exclusive and len({event.retention_class for event in prepared}) > 1:
             raise MalformedInput("the records of one batch have several retention classes: send a batch a class")
@@ -229,7 +188,7 @@ class Sequencer:
         if self._on_stop is not None:
             self._on_stop(cause)
 
-    def _take(self) -> list[_Submission] | None:
+    def _take(self) -> list[Submission] | None:
         """Everything that queued up while the last group was committed; None when closing and empty."""
         with self._lock:
             while not self._waiting and not self._actions and not self._closing:
@@ -237,7 +196,7 @@ class Sequencer:
                     return []
             if not self._waiting:
                 return [] if self._actions else None
-            group: list[_Submission] = []
+            group: list[Submission] = []
             events = size = 0
             while self._waiting and (not group or (events < _MAX_GROUP_EVENTS and size < _MAX_GROUP_BYTES)):
                 submission = self._waiting.popleft()
@@ -246,11 +205,10 @@ class Sequencer:
                 size += submission.size
             return group
 
-    def _commit(self, submissions: list[_Submission]) -> None:
-        group = _Group(submissions)
+    def _commit(self, submissions: list[Submission]) -> None:
+        group = Group(submissions)
         try:
-            self._recognise(group)
-            self._link(group)
+            self._recogniser.sort(group)
             self._insert(group)
         except LedgerConflict:
             for submission in submissions:
@@ -263,73 +221,13 @@ class Sequencer:
                     submission, StoreUnavailable(f"the store did not take the events ({type(exc).__name__}); retry")
                 )
             self._reconcile()
-            self._remember(group)
+            self._recogniser.remember(group, self._head.size)
         else:
-            self._remember(group)
+            self._recogniser.remember(group, self._head.size)
             for submission in submissions:
                 self._acknowledge(submission)
 
-    def _recognise(self, group: _Group) -> None:
-        """Tell new events from retries of stored ones, and from others under a known id (conflicts)."""
-        flat = [(s, i, event) for s in group.submissions for i, event in enumerate(s.events)]
-        maybe = self._known.maybe_known([event.event_id.encode() for _, _, event in flat])
-        suspects = sorted({event.event_id for (_, _, event), known in zip(flat, maybe, strict=True) if known})
-        stored: dict[str, list[KnownEvent]] = {}
-        for first in range(0, len(suspects), _ID_LOOKUP_SIZE):
-            for known in self._writer.known_events(suspects[first : first + _ID_LOOKUP_SIZE]):
-                stored.setdefault(known.event_id, []).append(known)
-        openings = (
-            self._writer.openings([known.seq for events in stored.values() for known in events]) if stored else {}
-        )
-        refused = conflicts([(each.exclusive, each.events) for each in group.submissions], stored, openings)
-        for place in sorted(refused, reverse=True):
-            submission = group.submissions.pop(place)  # not in the group any more: nothing of it gets a place
-            self._fail(submission, RecordConflict(f"{refused[place]} is known with another payload"))
-        if refused:
-            flat = [(s, i, event) for s in group.submissions for i, event in enumerate(s.events)]
-        in_group: dict[str, list[tuple[PreparedEvent, list[tuple[_Submission, int]]]]] = {}
-        for submission, index, event in flat:
-            if not event.event_id:
-                raise LedgerConflict("an event without event_id reached the sequencer: a defect of the receiver")
-            known_here = stored.get(event.event_id, ())
-            same = next((k for k in known_here if is_same_record(event, k, openings)), None)
-            if same is not None:
-                submission.seqs[index] = same.seq
-                continue
-            twins = in_group.setdefault(event.event_id, [])
-            twin = next((places for other, places in twins if is_same_event(other, event)), None)
-            if twin is not None:
-                twin.append((submission, index))
-                continue
-            fresh = event
-            if known_here:
-                fresh = with_remark(event, f"id_conflict:{known_here[0].seq}")
-            elif twins:
-                fresh = with_remark(event, "id_conflict")
-            places = [(submission, index)]
-            twins.append((event, places))
-            group.fresh.setdefault(fresh.retention_class, []).append((fresh, places))
-
-    def _link(self, group: _Group) -> None:
-        """Mark the AI calls that are told already, or that another of the group tells better."""
-        runs = group.fresh.values()
-        calls = iter(self._duplicates.link(event.event for events in runs for event, _ in events))
-        for events in runs:
-            for index, (event, places) in enumerate(events):
-                call = next(calls)
-                if call is None:
-                    continue
-                group.calls.append((places[0], call))
-                if call.duplicate_of:
-                    events[index] = (with_duplicate(event, call.duplicate_of), places)
-
-    def _remember(self, group: _Group) -> None:
-        """Keep the group's AI calls in mind, as far as they are in the store: later ones may tell them again."""
-        self._duplicates.remember(
-            call for (submission, index), call in group.calls if 0 <= submission.seqs[index] < self._head.size
-        )
-
-    def _insert(self, group: _Group) -> None:
+    def _insert(self, group: Group) -> None:
         """Sequence, hash and insert: texts first, then one insert a retention class (= one partition)."""
         recorded = self._last_recorded = max(self._clock(), self._last_recorded + 1)
         seq, prev = self._head.size, self._head.last_hash
@@ -359,8 +257,7 @@ class Sequencer:
             self._writer.append_sealed(sealed)
         if content := b"".join(texts):
             self._writer.append_content(content)  # before the entries that commit to it; orphans are harmless
-        # From here on a retry of these events may find them in the store, whatever happens to the insert.
-        self._known.add(event_ids)
+        self._recogniser.expect(event_ids)
         for block, leaves in runs:
             self._writer.append_entries(block)
             self._head = Head(self._head.size + len(leaves), leaves[-1])
@@ -415,14 +312,14 @@ class Sequencer:
             _LOG.warning("no checkpoint could be written: %s", exc)
             self._checkpointer.postpone()
 
-    def _acknowledge(self, submission: _Submission) -> None:
+    def _acknowledge(self, submission: Submission) -> None:
         self._release(submission)
         submission.done.set_result([Receipt(self.origin, seq) for seq in submission.seqs])
 
-    def _fail(self, submission: _Submission, error: AuditError) -> None:
+    def _fail(self, submission: Submission, error: AuditError) -> None:
         self._release(submission)
         submission.done.set_exception(error)
 
-    def _release(self, submission: _Submission) -> None:
+    def _release(self, submission: Submission) -> None:
         with self._lock:
             self._pending_bytes -= submission.size

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final, Literal
 
 from otel_audit.errors import VerificationError
-from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
+from otel_audit.ledger.checkpoint import AnchoredCheckpoint
 from otel_audit.ledger.encoding import HASH_SIZE
 from otel_audit.ledger.erasure import read_erasures
 from otel_audit.ledger.findings import Code, Findings
 from otel_audit.ledger.keys import KeyHistory, Rotation, follow_rotations
 from otel_audit.ledger.merkle import CompactRange, tree_root
-from otel_audit.ledger.note import VerifierKey
 from otel_audit.ledger.retention import ExpiredEntries, Expiry
-from otel_audit.ledger.roots import RootChecker, Seal, open_seal
+from otel_audit.ledger.roots import RootChecker, Seal
 from otel_audit.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, split_hashes, tile_subtrees
-from otel_audit.ledger.times import Attestation, TimeChecker, TimeRules
+from otel_audit.ledger.times import TimeChecker, TimeRules
 from otel_audit.ledger.trust import Trust
 from otel_audit.ledger.verify import Evidence, LedgerVerifier
 from otel_audit.model import EventType
 from otel_audit.reports._content_check import check_contents, pass_contents
 from otel_audit.reports._expired import read_expiries
+from otel_audit.reports._row_hashes import RowHashes
+from otel_audit.reports._signed_roots import SignedRoots
 from otel_audit.reports.verifier_state import Verified
 from otel_audit.store.evidence import CandidateValues, EvidenceReader, Extent
 
@@ -64,6 +63,7 @@ class Asked:
     ``without_texts``: that a copy of the data folder has no readable texts beside it is no reason to doubt it.
     ``is_fast``: the engine computes the leaf hashes. ``remembered`` is what an earlier run established; with
     ``is_incremental`` only what came after it is read. ``times`` says how far times may be apart.
+    ``jobs``: in how many processes hashes are computed.
     """
 
     trust: Trust
@@ -75,6 +75,7 @@ class Asked:
     remembered: Verified | None = None
     is_incremental: bool = False
     without_texts: bool = False
+    jobs: int = 1
 
 
 class LedgerRun:
@@ -86,12 +87,13 @@ class LedgerRun:
         self._asked = asked
         self._findings = findings
         self._origin = extent.origin
-        self._attestations: dict[Attestation, None] = {}
         self._history = self._follow_keys()
         self._keys = self._history.keys
         self._expiries: list[tuple[int, Expiry]] = []
         self._retention_seals: list[Seal] = []
-        self._anchored_size = max((_claimed_size(anchored) for anchored in asked.anchored or ()), default=0)
+        self._signed = SignedRoots(
+            reader, extent, anchored=asked.anchored, trust=asked.trust, history=self._history, findings=findings
+        )
 
     def verify(self, elsewhere: frozenset[int], *, is_expected: bool, progress: Callable[[int], None]) -> LedgerReport:
         """Verify, and report. ``elsewhere`` are seqs whose rows are known to be filed under another origin.
@@ -135,11 +137,11 @@ class LedgerRun:
         start -= start % TILE_WIDTH
         if self._asked.seq_to is None:
             return start, size
-        end = self._next_signed(self._asked.seq_to + 1)
+        end = self._signed.next_size(self._asked.seq_to + 1) or size
         expired = ExpiredEntries(self._expiries, Findings(self._origin))
         # Of the last tile, if it is not a full one there, nobody has the hashes of what expired.
         while end < size and (rest := end % TILE_WIDTH) and expired.within(end - rest, end):
-            end = self._next_signed(end - rest + TILE_WIDTH)
+            end = self._signed.next_size(end - rest + TILE_WIDTH) or size
         return start, end
 
     def _continues(self, start: int) -> bool:
@@ -158,14 +160,6 @@ class LedgerRun:
         # The next entry links to the last hash of this tile: it must be the tile that the tree is over.
         before.append_subtree(tree_root(split_hashes(tile)), TILE_HEIGHT)
         return before.hashes == tree.hashes
-
-    def _next_signed(self, wanted: int) -> int:
-        """The smallest signed size that covers ``wanted`` entries; all entries where there is none."""
-        covering = [
-            claimed for anchored in self._asked.anchored or () if (claimed := _claimed_size(anchored)) >= wanted
-        ]
-        stored = self._reader.next_checkpoint_size(self._origin, wanted)
-        return min([*covering, *([stored] if stored else [])], default=self._extent.size)
 
     def _check_rows(
         self, start: int, end: int, elsewhere: frozenset[int], progress: Callable[[int], None]
@@ -196,19 +190,18 @@ class LedgerRun:
             else []
         )
         # Of a whole ledger also what reaches beyond the rows is compared: that is how a cut tail shows.
-        seals = self._seals(start, _MAX_SIZE if is_whole else end, [*self._retention_seals, *remembered])
+        seals = self._signed.between(start, _MAX_SIZE if is_whole else end, [*self._retention_seals, *remembered])
         last = min(end, self._extent.size)
-        is_fast = self._asked.is_fast
-        blocks = reader.digests(origin, start, last) if is_fast else reader.rows(origin, start, last)
+        blocks = RowHashes(reader, self._asked.jobs, is_fast=self._asked.is_fast).blocks(origin, start, last)
         evidence = Evidence(
             seals=seals,
             tiles=tiles,
             upper_tile=lambda level, index: reader.tile_versions(origin, level, index),
             candidates=CandidateValues(reader, origin),
-            declared_size=max(self._extent.checkpoint_size, self._extent.tile_size, self._anchored_size),
+            declared_size=max(self._extent.checkpoint_size, self._extent.tile_size, self._signed.anchored_size),
             tiled_size=min(self._extent.checkpoint_size, end),
             elsewhere=elsewhere,
-            load_rows=(lambda first, end: reader.loaded_rows(origin, first, min(end, last))) if is_fast else None,
+            load_rows=lambda first, end: reader.loaded_rows(origin, first, min(end, last)),
             expired=ExpiredEntries(self._expiries, self._findings),
             end=last,
         )
@@ -228,53 +221,6 @@ class LedgerRun:
 
         tree = CompactRange.from_subtrees(start, tile_subtrees(start, tile, []))
         return tree, tile(0, start // TILE_WIDTH - 1)[-HASH_SIZE:]
-
-    def _seals(self, smallest: int, largest: int, others: Sequence[Seal] = ()) -> Generator[Seal, None, None]:
-        """Yield what was validly signed for these sizes, by size; what is not valid becomes a finding."""
-        if not self._keys:
-            return  # Then nothing signed can be judged: ``_conclude`` says so.
-        anchored = [seal for seal in others if smallest <= seal.size <= largest]
-        for each in self._asked.anchored or ():
-            seal = self._open(each.note, f"anchor {each.source}", anchored=True)
-            if seal is not None and each.attested_unix_nano is not None:
-                self._attestations[Attestation(seal.size, each.attested_unix_nano, each.source, each.kind)] = None
-            if seal is not None and smallest <= seal.size <= largest:
-                anchored.append(seal)
-        stored = self._stored_seals(smallest, largest)
-        with closing(stored):
-            yield from heapq.merge(stored, sorted(anchored, key=_size), key=_size)
-
-    def _stored_seals(self, smallest: int, largest: int) -> Generator[Seal, None, None]:
-        # What a writer signed since the start of the verification is not of interest.
-        largest = min(largest, self._extent.checkpoint_size)
-        checkpoints = self._reader.checkpoints(self._origin, smallest, largest)
-        with closing(checkpoints):
-            for stored in checkpoints:
-                source = f"stored checkpoint of size {stored.size}"
-                seal = self._open(stored.note, source, anchored=False)
-                if seal is None:
-                    continue
-                for column, states, signed in (
-                    ("size", stored.size, seal.size),
-                    ("root_hash", stored.root_hash.hex(), seal.root_hash.hex()),
-                ):
-                    if states != signed:
-                        detail = f"{source}: its column {column} holds {states}, but what was signed says {signed}"
-                        self._findings.add(Code.TREE_DIVERGED, detail, column=column)
-                if stored.size == seal.size:  # Else it is out of order, and comes from somewhere else.
-                    yield seal
-
-    def _open(self, note: str, source: str, *, anchored: bool) -> Seal | None:
-        keys = self._keys_for(note)
-        return open_seal(note, keys, source, self._findings, anchored=anchored, history=self._history)
-
-    def _keys_for(self, note: str) -> Sequence[VerifierKey]:
-        """Choose all keys for a note that speaks of another ledger, so that it is told apart from a forged one."""
-        try:
-            is_own = read_checkpoint(note).origin == self._origin
-        except VerificationError:
-            is_own = True
-        return self._keys if is_own else self._asked.trust.verifier_keys
 
     def _check_texts(self, start: int, end: int, progress: Callable[[int], None]) -> int:
         first = max(start, self._asked.seq_from)
@@ -303,40 +249,29 @@ class LedgerRun:
 
     def _check_times(self, start: int, end: int) -> None:
         rules, findings = self._asked.times, self._findings
-        checker = TimeChecker(findings, self._attestations, rules)
+        checker = TimeChecker(findings, self._signed.attestations, rules)
         blocks = self._reader.times(self._origin, start, end)
         with closing(blocks):
             for seqs, recorded, begun in blocks:
                 checker.take(seqs, recorded, begun)
         if rules.max_age_nanos is None:
             return
-        newest, by = self._newest_sealed()
+        newest, by = self._signed.newest()
         if rules.now_unix_nano - newest > rules.max_age_nanos:
             age = f"{(rules.now_unix_nano - newest) / _NANOS:,.0f} s old" if newest else "not there"
             asked = f"more than the {rules.max_age_nanos / _NANOS:,.0f} s that were asked for"
             findings.add(Code.STALE, f"{by} is {age}: {asked}")
 
-    def _newest_sealed(self) -> tuple[int, str]:
-        """Return when the newest checkpoint was made, and who says so: an attested time where there is one."""
-        if self._attestations:
-            newest = max(self._attestations, key=lambda each: each.unix_nano)
-            return newest.unix_nano, f"the newest attested checkpoint ({newest.source})"
-        anchored = self._asked.anchored
-        if anchored is None:
-            return self._reader.newest_created(self._origin), "the newest stored checkpoint, by the receiver's clock,"
-        published = [_published(each) for each in anchored]
-        return max(published, default=0), "the newest anchored checkpoint, by the publisher's clock,"
-
     def _report_empty(self, *, is_expected: bool) -> None:
         extent, findings = self._extent, self._findings
         seen = self._asked.remembered.size if self._asked.remembered else 0
-        claimed = max(extent.checkpoint_size, extent.tile_size, self._anchored_size, seen)
+        claimed = max(extent.checkpoint_size, extent.tile_size, self._signed.anchored_size, seen)
         if (claimed or is_expected) and not findings.has(Code.LEDGER_EMPTIED):
             was = f"it once held {claimed}" if claimed else "the data folder was made for it"
             findings.add(Code.LEDGER_EMPTIED, f"no entry is left, but {was}")
-        if self._anchored_size and not extent.checkpoint_size and not extent.tile_size:
+        if self._signed.anchored_size and not extent.checkpoint_size and not extent.tile_size:
             findings.add(
-                Code.LEDGER_MISSING, f"an anchor knows it with {self._anchored_size} entries; the store does not"
+                Code.LEDGER_MISSING, f"an anchor knows it with {self._signed.anchored_size} entries; the store does not"
             )
 
     def _conclude(self, roots: RootChecker, start: int, text_count: int) -> LedgerReport:
@@ -381,24 +316,3 @@ class LedgerRun:
         why = "no anchor was compared" if self._asked.anchored is None else "no anchor covers them yet"
         detail = f"{which}: {why}; whoever holds the signing key and the store could have rewritten them"
         self._findings.add(Code.UNANCHORED_TAIL, detail, seq=unanchored_from)
-
-
-def _size(seal: Seal) -> int:
-    return seal.size
-
-
-def _published(anchored: AnchoredCheckpoint) -> int:
-    """Return when an anchor says it published a checkpoint, in nanoseconds since 1970; 0 when it does not say."""
-    try:
-        moment = datetime.fromisoformat(anchored.published_at)
-    except ValueError:
-        return 0
-    return int(moment.timestamp()) * _NANOS if moment.tzinfo else 0
-
-
-def _claimed_size(anchored: AnchoredCheckpoint) -> int:
-    """Return the size a note states, before its signature is checked; 0 for what is no checkpoint."""
-    try:
-        return read_checkpoint(anchored.note).size
-    except VerificationError:
-        return 0

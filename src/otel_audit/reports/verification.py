@@ -9,11 +9,12 @@ from textwrap import TextWrapper
 from typing import Any, Final, Literal
 
 from otel_audit.anchors import AnchorReading
+from otel_audit.ledger.blocks import Row
 from otel_audit.ledger.checkpoint import AnchoredCheckpoint, read_checkpoint
 from otel_audit.ledger.digest import check_digests
 from otel_audit.ledger.encoding import HASH_SIZE, genesis_hash, leaf_hash, origin_prefix
 from otel_audit.ledger.erasure import Erasures, read_erasures
-from otel_audit.ledger.examine import Row, examine, name_suspects
+from otel_audit.ledger.examine import examine, name_suspects
 from otel_audit.ledger.findings import STATUS_CODES, Code, Findings
 from otel_audit.ledger.keys import Rotation, follow_rotations
 from otel_audit.ledger.note import VerifierKey
@@ -99,6 +100,7 @@ def verify_database(
     remembered: Mapping[str, Verified] | None = None,
     incremental: bool = False,
     without_texts: bool = False,
+    jobs: int = 1,
 ) -> Report:
     """Verify every ledger of a database, also while a writer goes on.
 
@@ -115,7 +117,10 @@ def verify_database(
     Where a database has no readable texts (``has_texts``) their number is a finding, and the status is ok only
     ``without_texts``: whoever asks knows that they are elsewhere.
 
-    Entries that are appended after the start are not looked at. Raises StoreError when the store doesn't answer.
+    With ``jobs`` > 1 hashes are computed in that many processes, tile by tile; the findings are the same.
+
+    Entries that are appended after the start are not looked at. Raises StoreError when the store doesn't answer,
+    VerificationError when one of the processes ends.
     """
     reader = EvidenceReader(database)
     extents = reader.extents()
@@ -158,6 +163,7 @@ def verify_database(
             known_before.get(origin),
             incremental,
             without_texts,
+            jobs,
         )
         run = LedgerRun(reader, extent, asked, found)
         ledgers.append(run.verify(frozenset(elsewhere.get(origin, ())), is_expected=origin in expected, progress=tell))

@@ -15,6 +15,7 @@ import click
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.findings import Code
 from otel_audit.ledger.times import NANOS, TimeRules
+from otel_audit.reports._row_hashes import usable_cores
 from otel_audit.reports.bundle.check import format_bundle_report, verify_bundle
 from otel_audit.reports.evidence_sources import read_evidence
 from otel_audit.reports.verification import LedgerReport, Progress, Report, format_report, verify_database
@@ -25,6 +26,7 @@ from otel_audit.store.folder import DataFolder
 
 _EXIT_CODES: Final = {"ok": 0, "tampered": 1, "unverifiable": 1}
 _BAR_STEPS: Final = 1000
+_MOST_JOBS: Final = 12  # a running receiver answers 16 queries at once, and a verification has a few beside these
 
 
 @click.command(
@@ -89,6 +91,12 @@ _BAR_STEPS: Final = 1000
     help="DATA is a copy that has no texts beside it: exit with 0 if the rest is right.",
 )
 @click.option("--fast", is_flag=True, help="Have the engine compute the hashes: quicker, and believes the engine.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, _MOST_JOBS),
+    default=lambda: min(usable_cores(), _MOST_JOBS),
+    help=f"Processes that compute hashes.  [default: one a core, at most {_MOST_JOBS}]",
+)
 @click.option("--incremental", is_flag=True, help="Read only what came after the last run that found nothing wrong.")
 @click.option(
     "--state",
@@ -117,6 +125,7 @@ def verify(
     seq_to: int | None,
     without_texts: bool,
     fast: bool,
+    jobs: int,
     incremental: bool,
     state_file: Path | None,
     watch: bool,
@@ -161,6 +170,7 @@ def verify(
                 remembered=remembered,
                 incremental=incremental or not is_first,
                 without_texts=without_texts,
+                jobs=jobs,
             ).with_findings(wrong)
         # What the engine computed, or a part alone, is nothing to build on.
         is_whole = all(finding.code != Code.TEXTS_NOT_CHECKED for finding in report.findings)

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from otel_audit.errors import MalformedInput, VerificationError
+from urllib3.exceptions import HTTPError
+
+from otel_audit.errors import MalformedInput, StoreUnavailable, VerificationError
+from otel_audit.ledger.blocks import RowBlock
 from otel_audit.ledger.diagnosis import split_encoding
 from otel_audit.ledger.encoding import varint
 from otel_audit.ledger.merkle import SubtreeGetter, node_hash
 from otel_audit.ledger.schema import COLUMNS, Column, ColumnType
 from otel_audit.ledger.tiles import TILE_HEIGHT, TILE_WIDTH, tile_subtrees
-from otel_audit.ledger.verify import RowBlock
 from otel_audit.model import STATEMENTS, EventType
 from otel_audit.store.database import Database
 from otel_audit.store.sql_text import sql
@@ -27,12 +29,12 @@ from otel_audit.store.sql_text import sql
 _BYTES: Final = {"String": "bytes", "FixedString": "bytes"}
 # Rows in memory at once. Texts may be megabytes each: a block of them is kept small.
 _ROW_BLOCK: Final = {"max_block_size": 8192}
-_DIGEST_BLOCK: Final = {"max_block_size": 65536}
 _TIME_BLOCK: Final = {"max_block_size": 65_536}
 _TEXT_BLOCK: Final = {"max_block_size": 256, "preferred_block_size_bytes": 1 << 20}
 _TABLE: Final = re.compile(r"^FROM (\w+)", re.MULTILINE)
 _NAME_COLUMNS: Final = [each.name for each in COLUMNS if each.type is ColumnType.NAME and each.name != "origin"]
 _NEAR: Final = 128  # rows whose values are candidates for an altered one among them
+_BYTES_AT_ONCE: Final = 1 << 20
 _TILES_KEPT: Final = 512  # 4 MB
 _SUBTREES_KEPT: Final = 65_536  # 2 MB of hashes
 _PICKED_AT_ONCE: Final = 2048  # seqs of a query: they travel in the request's URL, which servers limit
@@ -110,16 +112,34 @@ class EvidenceReader:
         blocks = self._stream("verify_rows", _ROW_BLOCK, origin=origin, first=start, last=end - 1)
         with closing(blocks):
             for block in blocks:
-                yield RowBlock(*(list(column) for column in block))
+                yield _row_block(block)
 
-    def digests(self, origin: str, start: int, end: int) -> Generator[RowBlock, None, None]:
-        """Yield what ``rows`` does, with each leaf hash as the *engine* computes it in place of the encoding."""
-        if start >= end:
+    def row_bytes(self, origin: str, start: int, end: int, *, is_fast: bool) -> Generator[bytes, None, None]:
+        """Yield the same rows as RowBinary of all columns and ``hash``, cut anywhere: for ``ledger.hashing``.
+
+        With ``is_fast``: of seq, prev_hash, hash and the leaf hash as the *engine* computes it.
+        """
+        name = "verify_digests" if is_fast else "verify_row_bytes"
+        if start >= end or not self._is_there(name):
             return
-        blocks = self._stream("verify_digests", _DIGEST_BLOCK, origin=origin, first=start, last=end - 1)
-        with closing(blocks):
-            for block in blocks:
-                yield RowBlock(*(list(column) for column in block))
+        parameters = {"origin": origin, "first": start, "last": end - 1}
+        with (
+            self._database.client() as client,
+            client.raw_stream(sql(name), parameters=parameters, fmt="RowBinary") as stream,
+        ):
+            try:
+                while data := stream.read(_BYTES_AT_ONCE):
+                    yield data
+            except HTTPError as exc:  # of a plain stream the driver does not make one of its own errors
+                raise StoreUnavailable(f"{self._database.place}: the answer broke off: {exc}. Try again.") from exc
+
+    def parts(self, origin: str, start: int, end: int, width: int) -> Generator[int, None, None]:
+        """Yield those n, in order, for which there is a row in [start, end) with seq // ``width`` = n."""
+        if start < end:
+            for (number,) in self._records(
+                "verify_parts", _ROW_BLOCK, origin=origin, first=start, last=end - 1, width=width
+            ):
+                yield number
 
     def loaded_rows(self, origin: str, start: int, end: int) -> RowBlock:
         """Return the rows with seq in [start, end) at once, in order of seq: few."""
@@ -134,7 +154,7 @@ class EvidenceReader:
         for first in range(0, len(ordered), _PICKED_AT_ONCE):
             picked = ordered[first : first + _PICKED_AT_ONCE]
             for block in self._stream("verify_picked_rows", _ROW_BLOCK, origin=origin, seqs=picked):
-                yield RowBlock(*(list(column) for column in block))
+                yield _row_block(block)
 
     def tiles(self, origin: str, first: int, end: int) -> Generator[tuple[int, bytes], None, None]:
         """Yield the full tiles of level 0 with index in [first, end), in order."""
@@ -317,6 +337,11 @@ class CandidateValues:
                         seen[value] = None
             self._near = (window, values)
         return self._near[1]
+
+
+def _row_block(columns: Sequence[Sequence[Any]]) -> RowBlock:
+    seqs, prev_hashes, hashes, encodings = map(list, columns)
+    return RowBlock(seqs, prev_hashes, hashes, encodings)
 
 
 def _split(encoding: bytes) -> list[bytes]:

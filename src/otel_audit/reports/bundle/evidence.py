@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from otel_audit.ledger.encoding import leaf_hash
 from otel_audit.ledger.merkle import consistency_proof, inclusion_proof
 from otel_audit.ledger.tiles import TILE_WIDTH
 from otel_audit.model import EventType, Filter
-from otel_audit.reports.bundle.verify_bundle import Broken, decode
+from otel_audit.reports.bundle.verify_bundle import Broken, Erasure, decode
 from otel_audit.store.database import Database
 from otel_audit.store.evidence import EvidenceReader
 from otel_audit.store.reader import Reader
@@ -27,8 +28,8 @@ Key = tuple[str, int]
 
 _AT_ONCE: Final = 2048  # entries in memory; also what fits into a query's list of seqs
 _WHICH_RECORD: Final = re.compile(r" line \d+$|\d{20}")
-# Entries that say why something is missing, or which key followed: whoever checks a bundle needs them.
-_EXPLAINING: Final = (EventType.ERASURE, EventType.RETENTION, EventType.KEY_ROTATION)
+# Entries that say why something may be missing, or which key followed: whoever checks a bundle needs them.
+_EXPLAINING: Final = (EventType.RETENTION, EventType.KEY_ROTATION)
 _NO_ANCHORS: Final = AnchorReading()
 
 
@@ -108,12 +109,23 @@ class Collector:
                         joined.add((origin, int(seq)))
             yield from self._picked((row["origin"], row["seq"]) for row in block)
 
-    def explaining(self, origins: Iterable[str]) -> set[Key]:
-        """Return the keys of the entries that say what was erased or expired, and which keys follow."""
-        sizes = tuple((origin, self.ledger(origin).checkpoint.size) for origin in sorted(origins))
+    def explaining(self, keys: Iterable[Key]) -> set[Key]:
+        """Return the keys of the entries that say what of ``keys`` was erased, what expired, and which keys follow.
+
+        Erasures of anything else are left out: they are about other people.
+        """
+        seqs: dict[str, list[int]] = {}
+        for origin, seq in sorted(keys):
+            seqs.setdefault(origin, []).append(seq)
+        sizes = tuple((origin, self.ledger(origin).checkpoint.size) for origin in seqs)
         where = Filter(event_type=_EXPLAINING, sizes=sizes)
         blocks = self._reader.stream(where, payload=False, with_content=False) if sizes else ()
-        return {(row["origin"], row["seq"]) for block in blocks for row in block}
+        found = {(row["origin"], row["seq"]) for block in blocks for row in block}
+        for origin, size in sizes:
+            for seq, note in self._evidence.statements(origin, EventType.ERASURE):
+                if seq < size and _touches(note, origin, seq, seqs[origin]):
+                    found.add((origin, seq))
+        return found
 
     def related(self, keys: Iterable[Key]) -> Iterator[EvidenceRow]:
         """Yield these entries, in order."""
@@ -200,6 +212,16 @@ class Collector:
 def _place(anchored: AnchoredCheckpoint) -> tuple[str, str]:
     """Which anchor it is from: the file anchor begins a file each day, others name size or line in the source."""
     return anchored.kind, "" if anchored.kind == "file" else _WHICH_RECORD.sub("", anchored.source)
+
+
+def _touches(note: str, origin: str, seq: int, seqs: Sequence[int]) -> bool:
+    """Whether the erasure that is entry ``seq`` is of one of these entries. One that is no erasure counts as if."""
+    try:
+        ends = Erasure(note, {"origin": origin, "seq": seq}).ends
+    except (Broken, ValueError, KeyError, TypeError):
+        return True  # whoever checks is told what is wrong with it
+    ranges = zip(ends[::2], ends[1::2], strict=True)
+    return any(bisect_left(seqs, first) < bisect_right(seqs, last) for first, last in ranges)
 
 
 def _complete_first(anchored: list[AnchoredCheckpoint]) -> list[AnchoredCheckpoint]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from importlib.resources import files
@@ -26,7 +26,8 @@ from otel_audit.ledger.statement import sign_statement
 from otel_audit.model import Filter
 from otel_audit.reports._csv import csv_chunks
 from otel_audit.reports._times import iso_nano
-from otel_audit.reports.bundle.cover import Facts, cover_page, readme
+from otel_audit.reports.bundle.anchor_facts import anchor_fact
+from otel_audit.reports.bundle.cover import AnchorFact, Facts, cover_page, readme
 from otel_audit.reports.bundle.evidence import Collector, EvidenceRow, Key
 from otel_audit.reports.bundle.verify_bundle import one_line
 from otel_audit.reports.export import json_line
@@ -125,6 +126,7 @@ class _Writer:
         self._zip, self._collector, self._making, self._signer = archive, collector, making, signer
         self._scratch = scratch
         self._hashes: dict[str, str] = {}
+        self._anchors: dict[str, tuple[AnchorFact, ...]] = {}
 
     def write(self) -> Made:
         with ExitStack() as stack:
@@ -137,15 +139,15 @@ class _Writer:
                 entries.add(rows)
                 own |= {(row.origin, row.seq) for row in rows}
                 self._proofs(rows, numbers)
-            keys = (joined | self._collector.explaining(entries.last)) - own
+            keys = (joined | self._collector.explaining(own | joined)) - own
             for rows in _blocks(self._collector.related(keys)):
                 related.add(rows)
                 self._proofs(rows, numbers)
             for each in (entries, related):
                 for kind, file in each.files.items():
                     self._copy(f"{each.name}.{kind}", file)
-        facts = self._facts(entries, related)
         ledgers = [self._ledger(number, origin, entries, related) for origin, number in numbers.items()]
+        facts = self._facts(entries, related)
         digests = self._digests(entries, related)
         self._put("index.html", cover_page(facts, ledgers).encode())
         self._put("README.txt", readme(facts).encode())
@@ -173,6 +175,7 @@ class _Writer:
         anchors = self._collector.anchors(origin, max(last_seq, 0))
         for index, (anchored, hashes) in enumerate(anchors):
             self._anchor(f"anchors/{number}/{index}", anchored, hashes)
+        self._anchors[origin] = tuple(anchor_fact(anchored) for anchored, _ in anchors)
         return {
             "origin": origin,
             "size": checkpoint.size,
@@ -218,7 +221,7 @@ class _Writer:
 
     def _facts(self, entries: _Set, related: _Set) -> Facts:
         asked = [
-            (field.name, _stated(field.name, value))
+            (field.name, _said(field.name, value))
             for field in fields(Filter)
             if field.name != "sizes" and (value := getattr(self._collector.where, field.name)) not in ("", None, ())
         ]
@@ -236,6 +239,7 @@ class _Writer:
             erased=entries.erased + related.erased,
             not_sealed=self._collector.not_sealed,
             signed=self._signer is not None,
+            anchors=self._anchors,
         )
 
     def _manifest(self, facts: Facts, ledgers: list[dict[str, Any]], digests: int) -> None:
@@ -292,11 +296,13 @@ def _blocks(rows: Iterator[EvidenceRow]) -> Iterator[list[EvidenceRow]]:
         yield block
 
 
-def _stated(name: str, value: Any) -> str:
-    """A field of the filter in words."""
+def _said(name: str, value: Any) -> str:
+    """A value of a filter as the manifest has it."""
     if name in {"since", "until"}:
         return iso_nano(value)
-    return "; ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
+    if isinstance(value, str | int | float):
+        return str(value)
+    return "; ".join(each if isinstance(each, str) else " ".join(map(str, each)) for each in value)
 
 
 def _place_of(source: str) -> str:
