@@ -10,7 +10,9 @@ import base64
 import hashlib
 import ipaddress
 import re
+import shlex
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +36,7 @@ from starlette.responses import PlainTextResponse, Response  # noqa: E402
 from starlette.routing import Route  # noqa: E402
 from starlette.types import ASGIApp, Message, Receive, Scope, Send  # noqa: E402
 
+from otel_audit.errors import ConfigError  # noqa: E402
 from otel_audit.reports.access_tokens import TokenFile  # noqa: E402
 from otel_audit.store.folder import DataFolder  # noqa: E402
 
@@ -103,7 +106,7 @@ def guarded(route: Route) -> Route:
 
     async def endpoint(request: Request) -> Response:
         if needed is not roles.Open.EVERYBODY and not deps.person().may(needed):
-            await run_in_threadpool(deps.record, "OPEN", request.url.path, "route", outcome="failure")
+            await run_in_threadpool(deps.record, "OPEN", route.path, "route", outcome="failure")
             return PlainTextResponse(f"Your access token does not let you {needed}.", 403)
         found: Response = await answer(request)
         return found
@@ -174,7 +177,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         tokens = given.tokens or (DataFolder(given.data).tokens_file if given.data else None)
         if tokens is None:
             parser.error("sign-in needs --tokens FILE, which `otel-audit token create --tokens FILE` writes")
-        sessions = Sessions(TokenFile(tokens))
+        file = TokenFile(tokens)
+        try:
+            is_somebody = any(each.is_valid(time.time_ns()) for each in file.all())
+        except ConfigError as exc:
+            parser.error(str(exc))
+        if not is_somebody:
+            command = shlex.join(["otel-audit", "token", "create", "--tokens", str(tokens)])
+            sys.stderr.write(f"Nobody can sign in yet. Make an access token: {command} --name NAME --role compliance\n")
+        sessions = Sessions(file)
     deps.configure(
         deps.Settings(
             data=given.data,

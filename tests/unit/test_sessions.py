@@ -3,6 +3,7 @@
 import ast
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import deps
 import pytest
@@ -222,6 +223,25 @@ def test_a_sign_in_without_a_place_for_tokens_does_not_start(capsys):
         server.main(["--url", "http://reader@127.0.0.1:1/audit", "--host", "0.0.0.0"])
     assert ended.value.code == 2
     assert "--tokens FILE" in capsys.readouterr().err
+
+
+def test_a_start_says_that_nobody_can_sign_in_yet(tokens, monkeypatch, capsys):
+    """Without a valid token the start says how to make one; tokens that others can read end it."""
+    started = []
+    monkeypatch.setattr(server, "build_app", lambda *_: SimpleNamespace(run=lambda **_: started.append(1)))
+    asked = ["--data", "nowhere", "--sign-in", "token", "--tokens", str(tokens.path)]
+    monkeypatch.setattr("sys.argv", [])
+    server.main(asked)
+    assert f"otel-audit token create --tokens {tokens.path}" in capsys.readouterr().err
+    tokens.create("Ada", Role.COMPLIANCE, 2**62, Filter(), 1)
+    server.main(asked)
+    assert capsys.readouterr().err == ""
+    assert started == [1, 1]
+    tokens.path.chmod(0o644)
+    with pytest.raises(SystemExit):
+        server.main(asked)
+    assert "chmod 600" in capsys.readouterr().err
+    deps.configure(deps.Settings())
 
 
 @pytest.fixture
