@@ -104,7 +104,8 @@ class LedgerVerifier:
             return
         tile = self._tiles.read(start // TILE_WIDTH)
         if isinstance(given, HashedTile):
-            if given.first_prev == self._prev_leaf and tile in {None, given.leaves}:  # 2, 4; the rest was checked
+            is_whole = not self._expired.within(start, start + TILE_WIDTH)  # else rows are there that must not be
+            if is_whole and given.first_prev == self._prev_leaf and tile in {None, given.leaves}:  # 2, 4; rest is done
                 self.roots.advance(split_hashes(given.leaves), root=given.root)
                 self._prev_leaf = given.leaves[-HASH_SIZE:]
                 return
