@@ -26,6 +26,7 @@ _MEASURES: Final = (
     "duration_ms", "active_seconds", "idle_seconds", "queue_wait_seconds", "confidence", "input_tokens",
     "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "score",
 )  # fmt: skip
+_PLACE: Final = ("task_kind", "task_id", "subject_ref", "name")  # what it belongs to: rarely what one asks for
 _ATTRIBUTES: Final = (
     "attributes", "attributes_json", "resource_attributes", "resource_attributes_json", "scope_attributes_json",
 )  # fmt: skip
@@ -102,7 +103,8 @@ class Comparison:
 def compare(left: Row, right: Row) -> Comparison:
     """Every stored value and text of two whole entries. What people ask for first comes first, measures last."""
     names = [column.name for column in STORED_COLUMNS if column.name not in (*_ATTRIBUTES, "content")]
-    order = [*_FIRST, *(name for name in names if name not in (*_FIRST, *_MEASURES)), *_MEASURES]
+    last = (*_PLACE, *_MEASURES)
+    order = [*_FIRST, *(name for name in names if name not in (*_FIRST, *last)), *last]
     return Comparison(
         values=_pairs(left, right, [name for name in order if name not in _OWN]),
         attributes=[pair for name in _ATTRIBUTES for pair in _of_map("", left[name], right[name])],
@@ -153,12 +155,12 @@ def sentence(left: Row, right: Row, found: Comparison) -> list[story.Piece]:
         who = f"These two {_KINDS.get(left['event_type'], 'events')} "
     else:
         who = f"These two events ({kind_of(left['event_type']).label}, {kind_of(right['event_type']).label}) "
-    measures = {_LABELS.get(name, columns.label_of(name)) for name in _MEASURES}
+    last = {_LABELS.get(name, columns.label_of(name)) for name in (*_PLACE, *_MEASURES)}
     values = [pair for pair in found.values if pair.differs]
     named = [
-        *(_said(pair.label) for pair in values if pair.label not in measures),
+        *(_said(pair.label) for pair in values if pair.label not in last),
         *(each.noun for each in found.texts if each.differs),
-        *(_said(pair.label) for pair in values if pair.label in measures),
+        *(_said(pair.label) for pair in values if pair.label in last),
     ]
     attributes = sum(pair.differs for pair in found.attributes)
     more = max(0, len(named) - _NAMED)  # without attributes: most of them tell a value again

@@ -49,14 +49,18 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a page shows of one week. ``own`` are the viewer's accesses; ``accessed`` is everybody who may not sign."""
+    """What a page shows of one week. ``own`` are the viewer's accesses, ``erased`` the erasures that they had part in.
+
+    ``acted`` is everybody who may not sign, and how many actions of theirs the week has.
+    """
 
     standing: Standing
     events: int
     found: list[Found]
     own: int
     own_where: Filter
-    accessed: list[tuple[str, int]]
+    erased: int
+    acted: list[tuple[str, int]]
     late: int | None
     late_where: Filter | None
     arrived: int
@@ -98,16 +102,17 @@ def review(opened: Opened, standing: Standing) -> Review:
         found=log_review.findings(reader, week, opened.sizes),
         own=reader.count(own_where).events,
         own_where=own_where,
-        accessed=log_review.who_accessed(reader, week),
+        erased=log_review.erasers(reader, week.filter())[deps.viewer(), week.since],
+        acted=log_review.who_acted(reader, week),
         late=arrived,
         late_where=arrived_where,
         arrived=reader.count(week.filter(Filter(beyond=opened.sizes))).events if opened.sizes else 0,
     )
 
 
-def settled(week: Week) -> SignOff | None:
+def settled(standing: Standing) -> SignOff | None:
     """The viewer's own signature that still says everything about the week."""
-    return signing.settled_by(deps.reader(), week, deps.viewer(), deps.now_unix_nano())
+    return signing.settled_by(deps.reader(), standing, deps.viewer())
 
 
 def is_under_way(week: Week) -> bool:
@@ -147,7 +152,7 @@ def sign(opened: Opened, conclusion: str) -> None:
     with _one:
         recorder = Recorder()
         recorder.configure(deps.SERVICE_NAME, endpoint=receiver())
-        if is_under_way(week) and not settled(week):
+        if is_under_way(week) and not any(each.week == week and settled(each) for each in queue()):
             raise StoreUnavailable("your signature was sent, and the receiver has not acknowledged it yet")
         first, now = began(week, is_still_open=True), deps.now_unix_nano()
         signed = Signing(week, viewer, conclusion, max(0, now - first) / NANO, opened.ledgers)

@@ -118,13 +118,13 @@ def open_words(began: int, now: int, zone: str) -> str:
 
 
 def people(counted: Sequence[tuple[str, int]]) -> str:
-    """Who had accesses of their own, and how many: "ana.ruiz (12), ben.okafor (3)"."""
+    """Who had actions of their own, and how many: "ana.ruiz (12), ben.okafor (3)"."""
     shown = ", ".join(f"{who} ({number:,})" for who, number in counted[:_NAMES_SHOWN])
     more = len(counted) - _NAMES_SHOWN
     return f"{shown} and {count(more, 'more person', 'more people')}" if more > 0 else shown
 
 
 def who_may(standings: Sequence[Standing], counted: Sequence[tuple[str, int]], viewer: str) -> list[str]:
-    """Who signed a week before and has no access of their own in this one."""
+    """Who signed a week before and has no action of their own in this one."""
     barred = {who for who, _ in counted} | {viewer, ""}
     return sorted({by.reviewer for each in standings for by in each.sign_offs} - barred)

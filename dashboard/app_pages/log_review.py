@@ -15,6 +15,7 @@ from roles import Action
 from signoff import Opened, Review
 
 from otel_audit.errors import ConfigError, StoreUnavailable
+from otel_audit.model import EventType, Filter
 from otel_audit.reports.log_review import Standing, Week
 
 zone: str = st.session_state["_zone"]
@@ -106,7 +107,7 @@ def _week(name: str, standings: list[Standing]) -> None:
         if nothing:
             st.html(f'<p class="sub">There were none of these: {esc(", ".join(nothing))}.</p>')
     with right:
-        _signature(found, opened, began)
+        _signature(found, standings, opened, began)
 
 
 def _steps(week: Week, standings: list[Standing]) -> None:
@@ -120,7 +121,7 @@ def _steps(week: Week, standings: list[Standing]) -> None:
     st.html(f'<nav class="steps" aria-label="Weeks">{"".join(parts)}</nav>')
 
 
-def _signature(found: Review, opened: Opened, began: int) -> None:
+def _signature(found: Review, standings: list[Standing], opened: Opened, began: int) -> None:
     """Who signed, and the way to sign: or why not, and who may."""
     standing, week = found.standing, opened.week
     frame.section("Signatures" if standing.sign_offs else "Sign-off", _times())
@@ -128,7 +129,7 @@ def _signature(found: Review, opened: Opened, began: int) -> None:
         st.html(week_view.sign_offs(standing, zone))
     if found.late:
         st.html(f'<p class="sub">{week_view.arrived(found.late, found.late_where)}. Signing again covers them.</p>')
-    if signoff.settled(week):
+    if signoff.settled(standing):
         signoff.arrived(week)
         st.html('<p class="sub">You signed this week. Nothing arrived in it since.</p>')
         return
@@ -138,8 +139,8 @@ def _signature(found: Review, opened: Opened, began: int) -> None:
     if deps.now_unix_nano() < week.until:
         _say("schedule", f"This week is not over. It can be signed from {weeks.begins(week.until)} on, in UTC.")
         return
-    if found.own:
-        _refusal(found, week)
+    if found.own or found.erased:
+        _refusal(found, standings)
         return
     if signoff.is_under_way(week):
         _say(
@@ -176,19 +177,27 @@ def _say(icon: str, text: str, more: str = "") -> None:
     )
 
 
-def _refusal(found: Review, week: Week) -> None:
+def _refusal(found: Review, standings: list[Standing]) -> None:
     """Why this person may not sign, and who may."""
-    own = week_view.number("Your own accesses", found.own, found.own_where, count(found.own, "access", "accesses"))
+    week = found.standing.week
+    said = []
+    if found.own:
+        words = count(found.own, "access", "accesses")
+        said.append(week_view.number("Your own accesses", found.own, found.own_where, words))
+    if found.erased:
+        erasures, words = week.filter(Filter(event_type=(EventType.ERASURE,))), count(found.erased, "erasure")
+        said.append(week_view.number("Erasures of this week", found.erased, erasures, words))
     _say(
         "person_off",
         f"You may not sign this week, {deps.viewer()}: ",
-        f"{own} of it {'is' if found.own == 1 else 'are'} your own, and nobody signs off their own actions.",
+        f"{' and '.join(said)} of it {'is' if found.own + found.erased == 1 else 'are'} your own, and nobody signs off "
+        "their own actions.",
     )
-    may = weeks.who_may(signoff.queue(), found.accessed, deps.viewer())
+    may = weeks.who_may(standings, found.acted, deps.viewer())
     known = f"{', '.join(may)}, who signed before; and anybody else" if may else "Anybody"
     st.html(
-        f'<dl class="kv"><dt>May sign</dt><dd>{esc(known)} without an access of their own in this week</dd>'
-        f"<dt>May not</dt><dd>{esc(weeks.people(found.accessed))}, by their own accesses</dd></dl>"
+        f'<dl class="kv"><dt>May sign</dt><dd>{esc(known)} without an action of their own in this week</dd>'
+        f"<dt>May not</dt><dd>{esc(weeks.people(found.acted))}, by their own actions</dd></dl>"
         '<p class="sub" style="margin-top:10px">Send a second person the way to this page:</p>'
     )
     here = urlsplit(st.context.url or "")
@@ -210,7 +219,8 @@ def _form(opened: Opened, began: int) -> None:
     with st.form("sign", border=True):
         st.html(
             f'<h3 class="h">Sign as {esc(deps.viewer())}</h3><p class="sub">You have this week '
-            f"{esc(weeks.open_words(began, now, zone))}, and none of its accesses is yours. Both are recorded.</p>"
+            f"{esc(weeks.open_words(began, now, zone))}, and none of its accesses and erasures is yours. Both are "
+            "recorded.</p>"
         )
         conclusion = st.text_area(
             "What do you conclude?",

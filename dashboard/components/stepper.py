@@ -12,6 +12,7 @@ from formats import esc
 from links import Within
 
 from otel_audit.errors import ConfigError, MalformedInput
+from otel_audit.model import Filter, Sight
 
 
 class _Beside(Protocol):
@@ -43,10 +44,8 @@ def stepper(task_id: str, marked: tuple[str, int] | None) -> None:
         return
     if within is None:
         return
-    reader = deps.reader()
     try:
-        place = reader.place(within.where, *marked) if marked else None
-        of_task = reader.place_of_task(within.where, task_id) if task_id else None
+        place, of_task = _places(deps.sight(), within.where, task_id, marked)
     except ConfigError as exc:
         st.html(f'<p class="sub">The list that this link names can not be shown: {esc(exc)}.</p>')
         return
@@ -56,6 +55,19 @@ def stepper(task_id: str, marked: tuple[str, int] | None) -> None:
     parts += [_steps("task", "KJ", of_task, within)] if of_task else []
     parts += [] if place or of_task else ["<span>It is not in that list.</span>"]
     st.html(f'<nav class="stepper" aria-label="The list that this was opened from">{"".join(parts)}</nav>')
+
+
+@st.cache_data(ttl=60, max_entries=256, show_spinner=False)
+def _places(
+    sight: Sight,  # noqa: ARG001 - what may be seen is part of the key
+    where: Filter,
+    task_id: str,
+    marked: tuple[str, int] | None,
+) -> tuple[_Place | None, _Place | None]:
+    """Where the event and the task stand in the list, counted once for all clicks on the page."""
+    reader = deps.reader()
+    place = reader.place(where, *marked) if marked else None
+    return place, reader.place_of_task(where, task_id) if task_id else None
 
 
 def _steps(noun: str, keys: str, place: _Place, within: Within) -> str:

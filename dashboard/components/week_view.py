@@ -82,7 +82,7 @@ def _signed(by: SignOff, week: Week, zone: str) -> str:
     without = by.without_effect(week)
     tone, icon = ("escalation", "block") if without else ("resolution", "task_alt")
     said = f'<blockquote class="why t-review">{prose(by.remark)}</blockquote>' if by.remark else ""
-    note = f"Does not count: {without}." if without else "No access of the week was their own."
+    note = f"Does not count: {without}." if without else "No access and no erasure of the week was their own."
     return (
         f'<div class="card signed t-{tone}"><span class="ic tone" aria-hidden="true">{icon}</span> '
         f"<b>{esc(by.reviewer or 'Nobody named')}</b> signed<br>"

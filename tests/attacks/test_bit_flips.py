@@ -27,7 +27,7 @@ UNREAD = {
     ("audit_sealed", "origin"): "bound to the second, encrypted copy of texts: under another one it does not open",
     ("audit_sealed", "seq"): "as origin",
     ("audit_sealed", "key_id"): "names the key of the second, encrypted copy of texts: another key does not open it",
-    ("audit_sealed", "sealed"): "authenticated encryption, and what it opens to is compared with the commitments",
+    ("audit_sealed", "sealed"): "authenticated encryption: tests/property/test_sealed_texts.py flips it",
     ("audit_sealed", "retention_class"): "a copy for partitions",
     ("audit_sealed", "recorded_at"): "a copy for partitions",
     ("audit_checkpoints", "created_at"): "the receiver's word, which nobody signed: STALE goes by it only where no "

@@ -38,15 +38,15 @@ def a_dashboard():
         earlier_weeks(DataFolder(data), {week.since: sample.PEOPLE[:3] for week in weeks})
         up = stack.enter_context(running(data, "--dashboard-port", "0"))
         database = stack.enter_context(open_for_reading(up.data, None))
-        for week, lead in zip(weeks, sample.LEADS, strict=False):
-            said = ("--sign", "--reviewer", lead, "--remark", "Every export was asked for.")
-            run("review-logs", "--data", str(data), "--week", week.name, *said)
         sample.send_history(up.endpoint, now=datetime.now(UTC), tasks=TASKS)
         reader = Reader(database)
         deadline = time.monotonic() + 60
         while reader.count(Filter(event_type=("resolution",))).events < TASKS:
             assert time.monotonic() < deadline, "the history did not arrive"
             time.sleep(0.1)
+        for week, lead in zip(weeks, sample.LEADS, strict=False):
+            said = ("--sign", "--reviewer", lead, "--remark", "Every export was asked for.")
+            run("review-logs", "--data", str(data), "--week", week.name, *said)
         yield f"http://127.0.0.1:{up.run['dashboard_port']}", pages_of(reader)
 
 

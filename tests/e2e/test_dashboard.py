@@ -182,6 +182,7 @@ def test_keys_lead_along_the_list_and_back(page, up):
     tasks = list(dict.fromkeys(row["task_id"] for row in listed))
     go(page, f"{up.url}/?period=All&type=Review")
     browsing.click_row(page, 1)
+    page.set_viewport_size({"width": 1024, "height": 420})  # the event is below what is seen at first
     page.get_by_role("link", name="Open full record").click()
 
     def stands_at(number):
@@ -190,7 +191,7 @@ def test_keys_lead_along_the_list_and_back(page, up):
         browsing.ready(page)
         task = listed[number]["task_id"]
         expect(page.locator(".stepper")).to_contain_text(f"Task {tasks.index(task) + 1} of {len(tasks)}")
-        assert page.locator("li.marked b").first.is_visible()
+        expect(page.locator("li.marked b").first).to_be_in_viewport()
 
     stands_at(1)
     for key, number in (("j", 2), ("k", 1), ("k", 0), ("k", 0), ("J", 1), ("j", 2)):

@@ -1,5 +1,6 @@
 """Evidence bundles: what is in them, and what a check says about whole ones. Altered ones: test_bundle_tampering."""
 
+import ast
 import io
 import json
 import re
@@ -295,4 +296,5 @@ def test_the_program_is_short_and_knows_the_schema():
     assert names == [column.name for column in COLUMNS]
     assert tuple(program.CSV_COLUMNS) == CSV_COLUMNS
     assert "otel_audit" not in source
+    ast.parse(source, feature_version=(3, 9))  # of which it says that it is enough
     assert {each.value for each in STATUS_CODES} >= program.STATUS

@@ -1,5 +1,6 @@
 """Every page over an empty ledger, one entry, many entries, and a store that is down."""
 
+import re
 from urllib.parse import parse_qsl, urlsplit
 
 import deps
@@ -300,7 +301,7 @@ def test_two_events_are_compared(store, recorded, checked):
     ledger.write(store)
     first, second = ({"origin": ledger.origin, "seq": seq} for seq in (0, 1))
     page = text_of(opened("compare", **dict(parse_qsl(urlsplit(links.compare_url(first, second)).query))))
-    assert "These two AI calls <b>differ in task and answer</b>." in page
+    assert "These two AI calls <b>differ in answer and task</b>." in page
     assert "<del>Ms</del> <ins>Mr</ins>" in page
     assert "Lind &lt;b&gt;" in page
     assert checked[-1] == [(ledger.origin, 0), (ledger.origin, 1)]
@@ -330,6 +331,23 @@ def test_an_unknown_task_is_explained(store):
     many(store)
     page = text_of(opened("task", id="<b>x"))
     assert "No task has the number &lt;b&gt;x." in page
+
+
+def test_integrity_tells_how_far_each_anchor_is_behind(store, monkeypatch):
+    """An anchor that has everything is not behind; one that refuses is, by entries and time, with its words."""
+    one(store)
+    since = deps.now_unix_nano() - 90 * 10**9
+    states = [
+        deps.AnchorState("bucket", "s3", published_size=10, newest_size=10, last_success_unix_nano=since),
+        deps.AnchorState(
+            "tsa", "rfc3161", published_size=3, newest_size=10, behind_since_unix_nano=since, last_error="<b>no</b>"
+        ),
+    ]
+    monkeypatch.setattr(deps, "anchor_states", lambda: states)
+    shown = text_of(opened("integrity"))
+    assert re.search(r"bucket \(s3\)</td><td>[^<]+</td><td>no</td><td>none</td>", shown)
+    assert re.search(r"tsa \(rfc3161\)</td><td>never</td><td>7 entries, for 1[^<]*30[^<]*</td>", shown)
+    assert "&lt;b&gt;no" in shown
 
 
 def test_an_altered_entry_turns_its_task_and_integrity_red(store, monkeypatch):

@@ -9,9 +9,13 @@ import streamlit as st
 
 from otel_audit.errors import StoreUnavailable
 from otel_audit.instrumentation import Recorder
+from otel_audit.ledger.erasure import Erasure
+from otel_audit.ledger.statement import sign_statement
 from otel_audit.model import Filter
 from otel_audit.reports.log_review import Week
+from otel_audit.semconv import AUDIT_ERASURE_STATEMENT
 from otel_audit.store.reader import Reader
+from tests.attacks.ledger import SIGNER
 from tests.integration.ledger_rows import T0, LedgerRows, earlier_weeks
 from tests.integration.running import running, verify
 from tests.integration.test_dashboard_apptest import opened, text_of
@@ -82,7 +86,7 @@ def test_signatures_are_listed_with_what_arrived_after_them(store, week):
     late.write(store)
     page = text_of(opened("log_review"))
     assert "<b>u_7</b>, 10 Nov 2026, 12:00 · open for 1 min 30 s · 4 events." in page
-    assert "Does not count: the signer has accesses of their own in this week." in page
+    assert "Does not count: the signer has actions of their own in this week." in page
     assert ">1 event</a> arrived after the signature" in page
     one = text_of(opened("log_review", week=WEEK.name))
     assert "all &lt;b&gt;asked for" in one
@@ -105,6 +109,19 @@ def test_a_week_shows_what_stands_out_with_its_events(week, monkeypatch, store):
     assert not Reader(store).count(Filter(event_type=("log_review",))).events
 
 
+def test_who_approved_an_erasure_is_refused_with_it(week, store, monkeypatch):
+    """The page names the erasure that somebody had part in as their own action, with the way to it."""
+    answering(monkeypatch)
+    said = Erasure("test/second", ((0, 0),), "request", "u_8", "u_9", T0, "task").fields()
+    other = LedgerRows("test/second")
+    other.add("erasure", at=at(3), recorded=at(3),
+              attributes=[(AUDIT_ERASURE_STATEMENT, sign_statement("erasure", said, [SIGNER]))])  # fmt: skip
+    other.write(store)
+    app = opened("log_review", week=WEEK.name)
+    assert ">1 erasure</a> of it is your own" in text_of(app)
+    assert not app.text_area
+
+
 def test_nobody_signs_their_own_accesses_and_the_page_says_who_may(week, monkeypatch):
     """Who had accesses in the week gets no form, but the reason with its events, and who may sign."""
     answering(monkeypatch)
@@ -113,7 +130,7 @@ def test_nobody_signs_their_own_accesses_and_the_page_says_who_may(week, monkeyp
     page = text_of(app)
     assert "You may not sign this week, u_1: " in page
     assert ">2 accesses</a> of it are your own" in page
-    assert "u_1 (2), u_2 (1), by their own accesses" in page
+    assert "u_1 (2), u_2 (1), by their own actions" in page
     assert not app.text_area
 
 

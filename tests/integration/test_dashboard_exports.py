@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from otel_audit.cli import cli
+from otel_audit.errors import StoreUnavailable
 from otel_audit.store.folder import DataFolder
 from otel_audit.store.reader import Reader
 from tests.integration.ledger_rows import LedgerRows
@@ -140,3 +141,19 @@ def test_a_report_that_can_not_be_made_is_refused_and_not_recorded(reports, monk
     monkeypatch.setattr(deps, "data_folder", lambda: None)
     assert "no key to sign with" in reports.get("/export/report/soc2.zip?why=x").text
     assert reports.recorded == []
+
+
+@pytest.mark.parametrize("path", ["events.csv", "events.jsonl.zip", "figures/usage.csv", "evidence.zip"])
+def test_a_store_that_is_down_answers_no_download(client, monkeypatch, path):
+    """A download without a store sends no file: it says that the data is safe, and what to do."""
+
+    def down():
+        raise StoreUnavailable("nobody listens at port 1")
+
+    for name in ("reader", "analytics", "database"):
+        monkeypatch.setattr(deps, name, down)
+    answer = client.get(f"/export/{path}?why=x")
+    assert answer.status_code == 503
+    assert "your data is safe. nobody listens at port 1" in answer.text
+    assert "Check that the receiver runs on this machine: otel-audit up" in answer.text
+    assert "content-disposition" not in answer.headers

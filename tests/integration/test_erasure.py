@@ -198,6 +198,9 @@ def test_whose_texts_go(data_folder):
         with opened.ledger.database.client() as client:
             left = set(client.query("SELECT value FROM audit_content").result_columns[0])
         assert left == {"of another in the task", "new"}
+        twice = [event(8, "composed", subject_ref="ren\u00e9"), event(9, "decomposed", subject_ref="rene\u0301")]
+        opened.ledger.sequencer.submit(twice).result()
+        assert eraser.erase(ErasureRequest(subject="ren\u00e9", **REQUEST))["texts"] == 2
     finally:
         opened.stop()
     shutil.rmtree(data_folder.texts)

@@ -8,11 +8,15 @@ import time
 import pytest
 
 from otel_audit.errors import ConfigError
+from otel_audit.ledger.erasure import Erasure
+from otel_audit.ledger.statement import sign_statement
 from otel_audit.model import Filter
-from otel_audit.reports.log_review import Week, findings, late_entries, queue, refuse_unless_signable
+from otel_audit.reports.log_review import Week, findings, late_entries, queue, refuse_unless_signable, who_acted
+from otel_audit.semconv import AUDIT_ERASURE_STATEMENT
 from otel_audit.store.database import Database
 from otel_audit.store.folder import DataFolder
 from otel_audit.store.reader import Reader
+from tests.attacks.ledger import SIGNER
 from tests.integration.ledger_rows import T0, LedgerRows, seeded
 from tests.integration.running import run, running
 
@@ -118,6 +122,26 @@ def test_nobody_signs_off_their_own_accesses(database: Database) -> None:
     _sign(more, "u_2", 8)
     more.write(database)
     assert _state(reader, 14) == "signed"
+
+
+def test_who_asked_for_an_erasure_or_approved_it_does_not_sign_its_week(database: Database) -> None:
+    """An erasure is an action of both people whom its statement names, in its own week and in no other."""
+    ledger = LedgerRows()
+    said = Erasure("test/reading", ((0, 0),), "request", "u_1", "u_2", T0, "task").fields()
+    ledger.add("erasure", at=_at(2), attributes=[(AUDIT_ERASURE_STATEMENT, sign_statement("erasure", said, [SIGNER]))])
+    ledger.add("erasure", at=_at(2), attributes=[(AUDIT_ERASURE_STATEMENT, "no statement")])
+    ledger.add("erasure", at=_at(9))
+    for who in ("u_1", "u_2"):
+        _sign(ledger, who, 8)
+    ledger.write(database)
+    reader = Reader(database)
+    assert _state(reader, 14) == "overdue"
+    assert sorted(who_acted(reader, _WEEK)) == [("u_1", 1), ("u_2", 1)]
+    for who in ("u_1", "u_2"):
+        with pytest.raises(ConfigError, match="1 erasure of it is their own"):
+            refuse_unless_signable(reader, _WEEK, who, _WEEK.until)
+        refuse_unless_signable(reader, _WEEK.next(), who, _WEEK.next().until)
+    refuse_unless_signable(reader, _WEEK, "u_3", _WEEK.until)
 
 
 def test_a_week_is_not_signed_before_it_is_over(database: Database) -> None:

@@ -10,6 +10,9 @@ export default function ({ data, parentElement }) {
   const sheet = parentElement.querySelector("dialog");
   current = { sheet, pages: data.pages };
   fill(sheet, data.groups);
+  if (new URLSearchParams(location.search).has("event") && shown !== location.href) {
+    watching.observe(document.body, { childList: true, subtree: true });
+  }
   if (!listening) {
     listening = true;
     document.addEventListener("keydown", pressed);
@@ -38,6 +41,18 @@ function watchConnection() {
     asking = false;
   };
   new MutationObserver(ask).observe(app, { attributes: true, attributeFilter: ["data-test-connection-state"] });
+}
+
+// The event that a link names is brought into view once, when it has been drawn.
+let shown = "";
+const watching = new MutationObserver(showMarked);
+
+function showMarked() {
+  const marked = document.querySelector("li.marked");
+  if (!marked) return;
+  watching.disconnect();
+  shown = location.href;
+  marked.scrollIntoView({ block: "nearest" });
 }
 
 function make(tag, text) {

@@ -16,6 +16,7 @@ import re
 import secrets
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
@@ -170,8 +171,7 @@ class Eraser:
             _LOG.warning("an erasure that was interrupted is finished now: entry %d", entry)
 
     def _plan(self, request: ErasureRequest) -> ErasurePlan:
-        subjects = self._stored_forms("subject_ref", request.subject) if request.subject else ()
-        tasks = self._stored_forms("task_id", request.task) if request.task else ()
+        subjects, tasks = self._forms("subject_ref", request.subject), self._forms("task_id", request.task)
         picked = self._store.pick(subjects=subjects, tasks=tasks, ranges=request.seqs)
         seqs = [entry.seq for entry in picked]
         texts, sealed = self._store.texts(seqs), self._store.sealed(seqs)
@@ -207,6 +207,13 @@ class Eraser:
             holds=tuple(hold.hold_id for hold in self._holds(sorted(there))),
             orphans=tuple(sorted(orphans)),
         )
+
+    def _forms(self, column: str, reference: str) -> list[str]:
+        """What may stand in a column for a reference: it, and the other ways in which Unicode writes the same text."""
+        spellings = (
+            [reference, *(unicodedata.normalize(form, reference) for form in ("NFC", "NFD"))] if reference else []
+        )
+        return list(dict.fromkeys(stored for each in spellings for stored in self._stored_forms(column, each)))
 
     def _keys_of(self, subjects: Sequence[str], tasks: Sequence[str]) -> list[bytes]:
         """Keys in use that open texts of these subjects or tasks and nothing else."""

@@ -6,16 +6,25 @@ A review covers one calendar week in UTC (ISO 8601, Monday to Sunday). Its sign-
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Self
 
 from otel_audit.conventions.draft import number
-from otel_audit.errors import ConfigError
+from otel_audit.errors import ConfigError, VerificationError
+from otel_audit.ledger.erasure import KIND as ERASURE
+from otel_audit.ledger.statement import read_statement
 from otel_audit.model import EventType, Filter
 from otel_audit.reports.reviews import QUICK_FLOOR, WORDS_PER_MINUTE
-from otel_audit.semconv import AUDIT_LOG_REVIEW_LEDGER, AUDIT_LOG_REVIEW_SECONDS, AUDIT_ROW_COUNT, AUDIT_TARGET_ID
+from otel_audit.semconv import (
+    AUDIT_ERASURE_STATEMENT,
+    AUDIT_LOG_REVIEW_LEDGER,
+    AUDIT_LOG_REVIEW_SECONDS,
+    AUDIT_ROW_COUNT,
+    AUDIT_TARGET_ID,
+)
 from otel_audit.store.reader import Reader
 
 DUE_DAYS: Final = 7
@@ -113,7 +122,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class SignOff:
-    """That somebody reviewed a week. ``independent``: nothing that they looked over was their own access.
+    """That somebody reviewed a week. ``independent``: nothing of it was their own access or erasure.
 
     ``at_unix_nano`` is when the receiver recorded it: the time that a signer states could be any. ``events`` is how
     many entries the week had then, ``seconds`` how long it was open, and ``sizes`` how far each ledger was; None, or
@@ -133,7 +142,7 @@ class SignOff:
     def without_effect(self, week: Week) -> str:
         """Why this does not settle the week; empty when it does."""
         if not self.independent:
-            return "the signer has accesses of their own in this week" if self.reviewer else "it names nobody"
+            return "the signer has actions of their own in this week" if self.reviewer else "it names nobody"
         return "" if self.at_unix_nano >= week.until else "it was signed before the week was over"
 
 
@@ -157,10 +166,26 @@ def own_accesses(week: Week, person: str) -> Filter:
     return week.filter(Filter(figure="looks", actor_id=(person,)))
 
 
-def who_accessed(reader: Reader, week: Week, limit: int = 10_000) -> list[tuple[str, int]]:
-    """Who had accesses of their own in a week, and how many: these may not sign it."""
-    counted = reader.facet(week.filter(Filter(figure="looks")), "actor_id", limit)
-    return [(who, number) for who, number in counted if who]
+def erasers(reader: Reader, where: Filter = Filter()) -> Counter[tuple[str, int]]:  # noqa: B008 - frozen
+    """How many erasures each person asked for or approved, by (who, Monday of the week), as their statements say."""
+    found: Counter[tuple[str, int]] = Counter()
+    for block in reader.stream(replace(where, event_type=(EventType.ERASURE,)), with_content=False):
+        for row in block:
+            try:
+                said = read_statement(row["attributes"].get(AUDIT_ERASURE_STATEMENT, ""), ERASURE).fields
+            except VerificationError:
+                continue  # it names nobody; a verification tells
+            people = {str(said.get("requested_by", "")), str(said.get("approved_by", ""))} - {""}
+            found.update((who, Week.of(row["event_time"]).since) for who in people)
+    return found
+
+
+def who_acted(reader: Reader, week: Week, limit: int = 10_000) -> list[tuple[str, int]]:
+    """Who had accesses of their own in a week, or a part in an erasure, and how many: these may not sign it."""
+    found = Counter(dict(reader.facet(week.filter(Filter(figure="looks")), "actor_id", limit)))
+    for (who, _), erased in erasers(reader, week.filter()).items():
+        found[who] += erased
+    return [(who, actions) for who, actions in found.most_common() if who]
 
 
 def late_entries(standing: Standing) -> Filter | None:
@@ -172,7 +197,7 @@ def late_entries(standing: Standing) -> Filter | None:
 def queue(reader: Reader, now_unix_nano: int, due_days: int = DUE_DAYS) -> list[Standing]:
     """Every week since the first entry was recorded, newest first. One is overdue ``due_days`` after its end.
 
-    A sign-off counts when it was made after the week's end by somebody with no access of their own in it.
+    A sign-off counts when it was made after the week's end by somebody with no action of their own in it.
     """
     ledgers = reader.ledgers()
     if not ledgers:
@@ -201,18 +226,22 @@ def refuse_unless_signable(reader: Reader, week: Week, person: str, now_unix_nan
     ledgers = reader.ledgers()
     if not ledgers or week < Week.of(min(each.first_recorded_unix_nano for each in ledgers)):
         raise ConfigError(f"{week.name} is before the first entry: there is nothing to sign")
-    own = reader.count(own_accesses(week, person)).events
-    if own:
-        are = "access of it is" if own == 1 else "accesses of it are"
+    own, erased = reader.count(own_accesses(week, person)).events, erasers(reader, week.filter())[person, week.since]
+    if own or erased:
+        said = [f"{own:,} access{'' if own == 1 else 'es'}"] if own else []
+        said += [f"{erased:,} erasure{'' if erased == 1 else 's'}"] if erased else []
+        are = "is" if own + erased == 1 else "are"
         raise ConfigError(
-            f"{person} may not sign {week.name}: {own:,} {are} their own, and nobody signs off their own actions. "
-            "Let a second person review and sign the week"
+            f"{person} may not sign {week.name}: {' and '.join(said)} of it {are} their own, and nobody signs off "
+            "their own actions. Let a second person review and sign the week"
         )
 
 
 def _sign_offs(reader: Reader) -> dict[str, list[SignOff]]:
     rows = [row for block in reader.stream(Filter(event_type=(EventType.LOG_REVIEW,))) for row in block]
-    looked = reader.weeks_of_accesses(sorted({row["actor_id"] for row in rows} - {""}))
+    acted = reader.weeks_of_accesses(sorted({row["actor_id"] for row in rows} - {""})) | (
+        erasers(reader).keys() if rows else set()
+    )
     found: dict[str, list[SignOff]] = {}
     for row in rows:
         try:
@@ -227,7 +256,7 @@ def _sign_offs(reader: Reader) -> dict[str, list[SignOff]]:
             events=int(counted) if (counted := said.get(AUDIT_ROW_COUNT, "")).isdecimal() else None,
             seconds=number(said.get(AUDIT_LOG_REVIEW_SECONDS, "")),
             sizes=_sizes(row["attributes"]),
-            independent=bool(who) and (who, week.since) not in looked,
+            independent=bool(who) and (who, week.since) not in acted,
             origin=row["origin"],
             seq=row["seq"],
         )

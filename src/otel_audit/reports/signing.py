@@ -9,7 +9,7 @@ from typing import Final
 from otel_audit.errors import ConfigError, StoreUnavailable
 from otel_audit.instrumentation import Recorder
 from otel_audit.model import EventType, Filter
-from otel_audit.reports.log_review import SignOff, Week, findings, late_entries, queue, refuse_unless_signable
+from otel_audit.reports.log_review import SignOff, Standing, Week, findings, late_entries, queue, refuse_unless_signable
 from otel_audit.semconv import (
     AUDIT_ACTION,
     AUDIT_ACTOR_ID,
@@ -51,12 +51,9 @@ class NotAcknowledged(StoreUnavailable):
     """The sign-off was sent, and the receiver has not acknowledged it yet: it waits in the spool."""
 
 
-def settled_by(reader: Reader, week: Week, person: str, now_unix_nano: int) -> SignOff | None:
+def settled_by(reader: Reader, standing: Standing, person: str) -> SignOff | None:
     """The signature of this person that still says everything about the week; None when there is none."""
-    standing = next((each for each in queue(reader, now_unix_nano) if each.week == week), None)
-    if standing is None:
-        return None
-    own = [each for each in standing.sign_offs if each.reviewer == person and not each.without_effect(week)]
+    own = [each for each in standing.sign_offs if each.reviewer == person and not each.without_effect(standing.week)]
     late = late_entries(standing)
     return own[-1] if own and late and not reader.count(late).events else None
 
@@ -73,7 +70,8 @@ def sign(reader: Reader, recorder: Recorder, signing: Signing, now_unix_nano: in
     ledgers = signing.ledgers or reader.ledgers()
     sizes = tuple((each.origin, each.size) for each in ledgers)
     refuse_unless_signable(reader, week, signing.reviewer, now_unix_nano)
-    if settled := settled_by(reader, week, signing.reviewer, now_unix_nano):
+    standing = next((each for each in queue(reader, now_unix_nano) if each.week == week), None)
+    if standing and (settled := settled_by(reader, standing, signing.reviewer)):
         raise SignedAlready(
             f"{signing.reviewer} has signed {week.name} already (entry {settled.seq} of {settled.origin}), and nothing "
             "arrived in it since"

@@ -6,17 +6,22 @@ r"""Check an evidence bundle of otel-audit, with nothing of otel-audit: Python 3
 `trust.json` has the public keys to believe. It never comes with the bundle: get it from whoever runs the ledger, by
 another way (`otel-audit keys export`), or from your own files. Steps:
 
- 1  The files are those of the manifest, and the manifest is the one that was signed.
+ 1  The zip has nothing beside a bundle's files, they are those of the manifest, and that is the one that was signed.
  2  The keys to believe: those of the trust file, and those that a signed key rotation says follow them, each for the
     sizes at which it was in use.
  3  Each ledger's checkpoint is signed by such a key.
- 4  Each anchored checkpoint is signed, too, and one of both continues the other. A timestamp is over its note. So are
-    the checkpoints in each daily digest over all ledgers, which is signed itself.
+ 4  Each anchored checkpoint is signed, too, and one of both continues the other. A timestamp is over its note, and
+    so is an OpenTimestamps proof, which leads to the block beside it. What a daily digest over all ledgers says of
+    them, which is signed itself, is of that history as well.
  5  Each entry's hash leads to the root of the checkpoint, by its proof. Its times do not contradict the entry before,
-    nor, by more than an hour, what a witness or a checked timestamp attests.
+    nor, by more than an hour, what a witness, a checked timestamp or a known block attests.
  6  Each text is the one that its entry commits to, or a signed erasure says that it is gone.
  7  Each cell of the tables is what the entry says.
- 8  Counts and period of the manifest are those of the entries; where it states no filter, none is left out between.
+ 8  Counts, period and ledgers of the manifest are those of the entries; where it states no filter, none is left out
+    between.
+
+In this file, top to bottom: how an entry is read; how a table's line is made of it; trees, keys and signatures;
+timestamps; OpenTimestamps; the bundle, whose class Verification takes the steps; the command line.
 
 Exit code 0: nothing was altered. 1: something was, or nothing could be proved. 2: it could not be checked.
 """
