@@ -32,6 +32,13 @@ def test_what_was_sealed_comes_back(texts):
     assert sealed(entry) != sealed(entry)
 
 
+@given(st.integers(0, 17), st.integers(0, 20))
+def test_texts_of_any_length_come_back(doublings, more):
+    """Texts shorter and longer than every window of the compressor are read back as they were."""
+    entry = entry_of({"input": "a fair answer, é" * (2**doublings // 16) + "x" * more})
+    assert open_sealed(KEY, ORIGIN, SEQ, sealed(entry)) == entry
+
+
 @given(TEXTS, st.sampled_from(["sealed", "key", "origin", "seq"]), st.data())
 def test_a_flipped_bit_opens_nothing(texts, what, data):
     """Of the value, its key, or the place that it was sealed for: the backup that it is fails aloud."""

@@ -103,9 +103,10 @@ class LedgerVerifier:
         if start != self.roots.size and not self._close_hole(self._loaded(given), start):
             return
         tile = self._tiles.read(start // TILE_WIDTH)
+        said_gone = self._expired.within(start, start + TILE_WIDTH)
         if isinstance(given, HashedTile):
-            is_whole = not self._expired.within(start, start + TILE_WIDTH)  # else rows are there that must not be
-            if is_whole and given.first_prev == self._prev_leaf and tile in {None, given.leaves}:  # 2, 4; rest is done
+            is_next = given.first_prev == self._prev_leaf and tile in {None, given.leaves}  # 2, 4; the rest was checked
+            if is_next and not said_gone:
                 self.roots.advance(split_hashes(given.leaves), root=given.root)
                 self._prev_leaf = given.leaves[-HASH_SIZE:]
                 return
@@ -115,7 +116,7 @@ class LedgerVerifier:
             computed = chunk.encodings
         else:
             computed = [_sha256(LEAF_PREFIX + encoding).digest() for encoding in chunk.encodings]  # leaf_hash, inlined
-        if self._expired.within(start, start + TILE_WIDTH):
+        if said_gone:
             if not self._is_sound_but_expired(chunk, computed, start, tile):
                 self._take_closely(self._loaded(chunk), following, start, tile)
         elif self._is_sound(chunk, computed, start, tile, is_last=following is None):
