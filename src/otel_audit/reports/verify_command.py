@@ -90,7 +90,9 @@ _MOST_JOBS: Final = 12  # a running receiver answers 16 queries at once, and a v
     is_flag=True,
     help="DATA is a copy that has no texts beside it: exit with 0 if the rest is right.",
 )
-@click.option("--fast", is_flag=True, help="Have the engine compute the hashes: no rows are sent by a server. Believes the engine.")
+@click.option(
+    "--fast", is_flag=True, help="Let the engine compute the hashes: a server sends no rows. Believes the engine."
+)
 @click.option(
     "--jobs",
     type=click.IntRange(1, _MOST_JOBS),
