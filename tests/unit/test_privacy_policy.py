@@ -7,7 +7,9 @@ import multiprocessing
 import os
 import re
 import stat
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -174,8 +176,10 @@ def _create(path: str, barrier, queue) -> None:
     queue.put(PseudonymKeys.load_or_create(Path(path)).keys)
 
 
-def test_processes_that_begin_at_once_share_one_key(tmp_path):
+def test_processes_that_begin_at_once_share_one_key(tmp_path, monkeypatch):
     """Of several processes that find no key, one makes it and all use that one."""
+    # Streamlit's AppTest leaves its script there, which each of the processes would run first.
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(4), context.Queue()
     processes = [

@@ -43,16 +43,18 @@ function watchConnection() {
   new MutationObserver(ask).observe(app, { attributes: true, attributeFilter: ["data-test-connection-state"] });
 }
 
-// The event that a link names is brought into view once, when it has been drawn.
+// The event that a link names is brought into view when it has been drawn, until all of the page is: what comes later
+// may push it away.
 let shown = "";
 const watching = new MutationObserver(showMarked);
 
 function showMarked() {
   const marked = document.querySelector("li.marked");
   if (!marked) return;
+  marked.scrollIntoView({ block: "nearest" });
+  if (!document.querySelector("#page-ready")) return;
   watching.disconnect();
   shown = location.href;
-  marked.scrollIntoView({ block: "nearest" });
 }
 
 function make(tag, text) {
