@@ -4,24 +4,30 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Final
 
 import deps
 import exporting
 import pytest
 from click.testing import CliRunner
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.testclient import TestClient
 
 from otel_audit.cli import cli
 from otel_audit.errors import StoreUnavailable
+from otel_audit.model import Filter
 from otel_audit.store.folder import DataFolder
 from otel_audit.store.reader import Reader
 from tests.integration.ledger_rows import LedgerRows
+
+STATM: Final = Path("/proc/self/statm")
 
 
 @pytest.fixture
@@ -69,6 +75,30 @@ def test_the_manifest_says_what_the_file_is(client):
     ((action, target, _), told) = client.recorded[0]
     assert (action, target, told["purpose"], told["row_count"]) == ("EXPORT", "loan-1", "ticket 7", 3)
     assert client.get("/export/events.xml.zip?why=x").status_code == 404
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds now."""
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="how much memory is held is read from /proc, which only Linux has")
+def test_three_hundred_thousand_rows_are_sent_in_constant_memory(client, database):
+    """All rows of a large export are in the file, and it is never in memory as a whole."""
+    with database.client() as engine:
+        engine.command(
+            "INSERT INTO audit_entries SELECT first.* REPLACE (more.number + 4 AS seq, repeat('x', 500) AS name) "
+            "FROM (SELECT * FROM audit_entries WHERE seq = 0) AS first CROSS JOIN numbers(299996) AS more"
+        )
+    (events,) = [each for each in exporting.DOWNLOADS if each.path == "/export/events.{file_format}"]
+    sending = events.make(exporting.Asked(Filter(), "memory", {"file_format": "csv"}, QueryParams()))
+    before = most = resident()
+    lines = size = 0
+    for piece in sending.body:
+        lines, size = lines + piece.count(b"\n"), size + len(piece)
+        most = max(most, resident())
+    assert (sending.rows, lines) == (300_000, 300_001)
+    assert most - before < size // 2  # of which most are the engine's own buffers
 
 
 @pytest.fixture
