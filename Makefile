@@ -15,12 +15,11 @@ $(VENV)/installed-all: pyproject.toml requirements.lock
 up: $(VENV)/installed-all  ## receiver, store and dashboard, with the demo's live traffic
 	$(BIN)/otel-audit up --data $(DATA) --demo
 
-# The tests start hundreds of processes: without .pyc files each of them compiles everything anew. Many wait, for a
-# browser or for a process to start: three at a time keep two cores busy.
+# The tests start hundreds of processes: without .pyc files each of them compiles everything anew.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/installed-all  ## every test; installs chromium when it is missing and we are root
 	@sh tests/install-chromium.sh
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-all  ## style, types, import contracts, generated files
 	$(BIN)/ruff check .

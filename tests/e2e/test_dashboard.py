@@ -23,7 +23,7 @@ from tests.integration.running import run, running
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not browsing.is_there(), reason=f"no {browsing.CHROMIUM} here: apt-get install chromium"),
+    pytest.mark.skipif(not browsing.is_there(), reason=browsing.MISSING),
 ]
 NOW = datetime.now(UTC)  # the history ends now; nothing is compared with the clock
 TASKS = 40

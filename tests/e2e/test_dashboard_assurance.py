@@ -25,7 +25,7 @@ from tests.integration.running import running, verify
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not browsing.is_there(), reason=f"no {browsing.CHROMIUM} here: apt-get install chromium"),
+    pytest.mark.skipif(not browsing.is_there(), reason=browsing.MISSING),
 ]
 DAY = 86_400 * 10**9
 ALREADY = Week.of(time.time_ns() - 14 * DAY)  # a week in which the viewer had accesses

@@ -21,7 +21,7 @@ from tests.unit.recording import Recording, typed
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not browsing.is_there(), reason=f"no {browsing.CHROMIUM} here: apt-get install chromium"),
+    pytest.mark.skipif(not browsing.is_there(), reason=browsing.MISSING),
 ]
 
 ACTIVE, IDLE = semconv.AUDIT_REVIEW_ACTIVE_SECONDS, semconv.AUDIT_REVIEW_IDLE_SECONDS

@@ -29,7 +29,7 @@ from tests.integration.running import running
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not browsing.is_there(), reason=f"no {browsing.CHROMIUM} here: apt-get install chromium"),
+    pytest.mark.skipif(not browsing.is_there(), reason=browsing.MISSING),
 ]
 TASKS = 12
 # The night in which Berlin's clocks go back: 02:30 comes twice.

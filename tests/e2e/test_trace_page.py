@@ -16,7 +16,7 @@ from tests.integration.running import running
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not browsing.is_there(), reason=f"no {browsing.CHROMIUM} here: apt-get install chromium"),
+    pytest.mark.skipif(not browsing.is_there(), reason=browsing.MISSING),
 ]
 SPANS = 5000
 SERVICES = ("crm-intake", "draft-writer", "model-gateway", "review-desk", "dispatch")
