@@ -6,8 +6,8 @@ Runs the real pages over a data folder (bench/load_million.py makes one; without
 removed), over its whole history, with Streamlit's caches emptied before each run. Prints medians of all runs after a
 first one that warms the engine; CPU is of page and engine together, on all cores. Rows and bytes are what the engine
 says it read for the same statement in format JSON. ``--browser`` adds the time in chromium from the request until the
-page says that it is ready, on a dashboard of its own; ``--figures`` adds the export of every figure of the two pages
-that have one. Ends with 1 when the median of a page is above the limit.
+page says that it is ready, on a dashboard of its own, also with eight viewers at once; ``--figures`` adds the export
+of every figure of the two pages that have one. Ends with 1 when the median of a page is above the limit.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import itertools
 import json
 import logging
 import socket
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -44,6 +46,7 @@ from otel_audit.store.reader import Reader  # noqa: E402
 
 APP = str(ROOT / "dashboard" / "app.py")
 LIMIT_SECONDS = 1.5
+VIEWERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,8 @@ def measure(
 def pages(reader: Reader) -> dict[str, dict[str, str]]:
     """Each page with its query; the task is the one of the last review."""
     task = reader.page(Filter(event_type=("review",)), per_page=1)[0]["task_id"]
-    return {"search": {}, "task": {"id": task}, "reviewers": {}, "usage": {}, "integrity": {}, "access": {}}
+    others = ("reviewers", "usage", "integrity", "reports", "log_review", "access")
+    return {"search": {}, "task": {"id": task}, **{name: {} for name in others}}
 
 
 def in_browser(data: Path, which: Mapping[str, Mapping[str, str]], runs: int) -> dict[str, float]:
@@ -165,23 +169,34 @@ def in_browser(data: Path, which: Mapping[str, Mapping[str, str]], runs: int) ->
         url = f"http://127.0.0.1:{port}"
         _wait_for(f"{url}/_stcore/health")
         with browsing.chromium() as browser:
-            for name, query in which.items():
-                path = "/" if name == "search" else f"/{name}"
-                words = "&".join(["period=All", *(f"{key}={value}" for key, value in query.items())])
+            urls = {name: f"{url}{_address(name, query)}" for name, query in which.items()}
+            for name, address in urls.items():
                 taken = []
                 for _ in range(runs + 1):
                     page = browser.new_page(viewport={"width": 1440, "height": 900})
                     before = time.perf_counter()
-                    page.goto(f"{url}{path}?{words}")
+                    page.goto(address)
                     browsing.ready(page)
                     taken.append(time.perf_counter() - before)
                     page.close()
                 medians[name] = statistics.median(taken[1:])
                 print(f"  {name:<22} {medians[name]:.2f} s until ready, first {taken[0]:.2f} s")
+            opened = [browser.new_page() for _ in range(VIEWERS)]
+            before = time.perf_counter()
+            for page, address in zip(opened, itertools.cycle(urls.values()), strict=False):
+                page.goto(address, wait_until="commit")
+            for page in opened:
+                browsing.ready(page)
+            print(f"  {VIEWERS} viewers at once      {time.perf_counter() - before:.2f} s until all are ready")
     finally:
         process.terminate()
         process.wait(30)
     return medians
+
+
+def _address(name: str, query: Mapping[str, str]) -> str:
+    path = "/" if name == "search" else f"/{name.replace('_', '-')}"
+    return f"{path}?{urllib.parse.urlencode({'period': 'All', **query})}"
 
 
 def _wait_for(url: str) -> None:
