@@ -40,12 +40,6 @@ def up(tmp_path_factory, shared_engine):
         yield receiver
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with browsing.chromium() as opened:
-        yield opened
-
-
 @pytest.fixture(scope="module", params=["light", "dark"])
 def page(browser, request):
     context = browser.new_context(color_scheme=request.param, viewport={"width": 1440, "height": 900})

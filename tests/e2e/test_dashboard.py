@@ -69,33 +69,6 @@ def send_evil(endpoint):
     sender.close()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with browsing.chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(browser, up):
-    """A page in a fresh context; the test fails on a console error, a dialog, or a request to anywhere else."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo")
-    opened = context.new_page()
-    bad, hosts = [], set()
-    opened.on("console", lambda message: bad.append(message.text) if is_problem(message) else None)
-    opened.on("pageerror", lambda error: bad.append(str(error)))
-    opened.on("dialog", lambda dialog: (bad.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    opened.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    yield opened
-    context.close()
-    assert not bad, bad
-    assert hosts - {""} <= {urlsplit(up.url).netloc}, hosts
-
-
-def is_problem(message):
-    """Any console error but one: Streamlit looks for its endpoints below a page's own path before the root's."""
-    return message.type == "error" and not re.search(r"/[\w-]+/_stcore/", message.location["url"])
-
-
 def go(page, url):
     page.goto(url)
     browsing.ready(page)

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -19,7 +18,7 @@ from otel_audit.store.folder import DataFolder
 from otel_audit.store.reader import Reader
 from tests.e2e import browsing
 from tests.e2e.test_accessibility import NAVIGATION, violations
-from tests.e2e.test_dashboard import go, is_problem, shown_count, wait_for
+from tests.e2e.test_dashboard import go, shown_count, wait_for
 from tests.integration.ledger_rows import earlier_weeks
 from tests.integration.running import running, verify
 
@@ -50,27 +49,6 @@ def answers(url):
         return urlopen(url, timeout=5).status == 200
     except OSError:
         return False
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with browsing.chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(browser, up):
-    """A page in a fresh context; the test fails on a console error, or a request to anywhere else."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, timezone_id="Asia/Tokyo")
-    opened = context.new_page()
-    bad, hosts = [], set()
-    opened.on("console", lambda message: bad.append(message.text) if is_problem(message) else None)
-    opened.on("pageerror", lambda error: bad.append(str(error)))
-    opened.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    yield opened
-    context.close()
-    assert not bad, bad
-    assert hosts - {""} <= {urlsplit(up.url).netloc}, hosts
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -24,7 +24,7 @@ from otel_audit.store.folder import DataFolder
 from otel_audit.store.reader import Reader
 from tests.e2e import browsing, sample
 from tests.e2e.test_accessibility import RULES
-from tests.e2e.test_dashboard import is_problem, wait_for
+from tests.e2e.test_dashboard import wait_for
 from tests.integration.running import running
 
 pytestmark = [
@@ -86,12 +86,6 @@ def answers(url):
         return False
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with browsing.chromium() as opened:
-        yield opened
-
-
 @pytest.fixture
 def viewer(browser, up):
     """Makes somebody with a token of their own, in a browser of their own, who has opened a page and signed in."""
@@ -102,7 +96,7 @@ def viewer(browser, up):
         context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: bad.append(message.text) if is_problem(message) else None)
+        page.on("console", lambda message: bad.append(message.text) if browsing.is_problem(message) else None)
         page.on("pageerror", lambda error: bad.append(str(error)))
         sign_in(page, up.url + path, secret)
         return SimpleNamespace(page=page, context=context, token=token, secret=secret, name=name)

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from otel_audit.store.database import open_for_reading
 from otel_audit.store.reader import Reader
 from tests.e2e import browsing, sample
-from tests.e2e.test_dashboard import EVIL, go, is_problem, wait_for
+from tests.e2e.test_dashboard import EVIL, go, wait_for
 from tests.integration.running import running
 
 pytestmark = [
@@ -58,12 +58,6 @@ def up(tmp_path_factory, shared_engine):
         yield receiver
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with browsing.chromium() as opened:
-        yield opened
-
-
 @pytest.fixture(params=[(1440, "light"), (390, "dark")], ids=["desktop", "phone"])
 def page(browser, up, request):
     """The trace on a desktop and on a phone; the test fails on a console error, a dialog, or a foreign request."""
@@ -71,7 +65,7 @@ def page(browser, up, request):
     context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme)
     opened = context.new_page()
     bad, hosts = [], set()
-    opened.on("console", lambda message: bad.append(message.text) if is_problem(message) else None)
+    opened.on("console", lambda message: bad.append(message.text) if browsing.is_problem(message) else None)
     opened.on("pageerror", lambda error: bad.append(str(error)))
     opened.on("dialog", lambda dialog: (bad.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     opened.on("request", lambda sent: hosts.add(urlsplit(sent.url).netloc))

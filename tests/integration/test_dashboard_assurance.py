@@ -153,6 +153,7 @@ def test_a_week_that_can_not_be_signed_says_why(week, name, told):
 def test_without_a_receiver_the_page_says_what_to_do(week, monkeypatch):
     """Nobody can sign while no receiver answers; the page has the command that starts it, and the week to read."""
     monkeypatch.setattr(deps, "endpoint", lambda: "http://127.0.0.1:9")
+    monkeypatch.setattr(deps, "_settings", deps.Settings(url="http://127.0.0.1:9"))
     app = opened("log_review", week=WEEK.name)
     page = text_of(app)
     assert "Nobody can sign just now" in page

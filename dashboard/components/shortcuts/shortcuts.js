@@ -12,6 +12,7 @@ export default function ({ data, parentElement }) {
   fill(sheet, data.groups);
   if (new URLSearchParams(location.search).has("event") && shown !== location.href) {
     watching.observe(document.body, { childList: true, subtree: true });
+    showMarked();  // all may have been drawn before this script was there
   }
   if (!listening) {
     listening = true;
