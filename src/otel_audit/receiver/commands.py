@@ -7,7 +7,6 @@ import importlib.util
 import logging
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -231,7 +230,8 @@ def dashboard(*, host: str, dashboard_port: int, allowed_hosts: tuple[str, ...],
     arguments = ["--host", host, "--port", str(dashboard_port), *_arguments(places)]
     for name in allowed_hosts:
         arguments += ["--allowed-host", name]
-    raise click.exceptions.Exit(subprocess.call(dashboard_command(arguments)))
+    command = dashboard_command(arguments)
+    os.execv(command[0], command)  # noqa: S606 - in the place of this process: who ends it ends the dashboard
 
 
 def _arguments(options: dict[str, Any]) -> list[str]:

@@ -1,0 +1,39 @@
+"""``otel-audit dashboard`` as a process of its own."""
+
+import socket
+import subprocess
+import sys
+import time
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_who_ends_the_command_ends_the_dashboard(tmp_path):
+    """After SIGTERM, as supervisors send it, nothing serves the record any more."""
+    health = f"http://127.0.0.1:{(port := free_port())}/_stcore/health"
+    command = [sys.executable, "-m", "otel_audit", "dashboard", "--data", str(tmp_path / "data")]
+    with subprocess.Popen([*command, "--dashboard-port", str(port)]) as process:
+        deadline = time.monotonic() + 60
+        while not _answers(health):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)  # a poll of a condition, bounded by the deadline
+        process.terminate()
+        process.wait(60)
+    with pytest.raises(URLError):
+        urlopen(health, timeout=5)
+
+
+def _answers(url):
+    try:
+        return urlopen(url, timeout=5).status == 200
+    except OSError:
+        return False
