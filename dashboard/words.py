@@ -14,6 +14,7 @@ from formats import NANO, duration, sentence_case
 
 from otel_audit.model import EventType
 from otel_audit.reports import reviews
+from otel_audit.reports.narrate import ACCESS_VERBS
 from otel_audit.semconv import AUDIT_ACTION, AUDIT_TARGET_ID, AUDIT_TARGET_TYPE
 
 Row = Mapping[str, Any]
@@ -70,17 +71,6 @@ _DECISIONS: Final = {
     "rejected": ("Rejected", "rejected", "the AI draft"),
     "escalated": ("Escalated", "escalated", "the review"),
     "abandoned": ("Abandoned", "left without deciding on", "the AI draft"),
-}
-_ACCESS: Final = {
-    "VIEW": "opened",
-    "SEARCH": "searched",
-    "EXPORT": "exported",
-    "VERIFY": "verified",
-    "SHARE": "shared the view",
-    "UNSHARE": "stopped sharing the view",
-    "SIGN_IN": "signed in to",
-    "SIGN_OUT": "signed out of",
-    "OPEN": "was refused",
 }
 
 
@@ -204,7 +194,7 @@ def accessed(row: Row) -> tuple[str, str]:
 
 def _access(row: Row) -> str:
     action, target = accessed(row)
-    verb = _ACCESS.get(action, "looked at")
+    verb = ACCESS_VERBS.get(action, "looked at")
     thing = target if target and target != row["task_id"] else "this record" if row["task_id"] else "the record"
     origin, _, seq = target.rpartition(":")
     if origin and seq.isdigit():  # one event, as links name it

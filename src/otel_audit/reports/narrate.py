@@ -29,7 +29,7 @@ _DECISIONS: Final = {
     "abandoned": "left the review without a decision",
 }
 _OPERATIONS: Final = {"embeddings": "made embeddings", "rerank": "ranked documents"}
-_ACCESS: Final = {
+ACCESS_VERBS: Final = {
     "VIEW": "opened",
     "SEARCH": "searched",
     "EXPORT": "exported",
@@ -152,7 +152,7 @@ def _access(row: Row) -> str:
     attributes = row.get("attributes") or {}
     action = attributes.get(AUDIT_ACTION, "")
     target = attributes.get(AUDIT_TARGET_ID) or row.get("task_id") or "the record"
-    did = _ACCESS.get(action.upper()) or _words(action).lower() or "opened"
+    did = ACCESS_VERBS.get(action.upper()) or _words(action).lower() or "opened"
     return f"{row.get('actor_id') or 'somebody'} {did} {target}"
 
 
