@@ -32,6 +32,8 @@ bench: $(VENV)/installed-all  ## speed, as ratios against a limit measured in th
 	$(BIN)/python bench/run.py
 	$(BIN)/python bench/application.py
 	$(BIN)/python bench/verify.py
+	$(BIN)/python bench/bundle.py
+	$(BIN)/python bench/proofs.py
 	$(BIN)/python bench/pages.py
 
 screenshots: $(VENV)/installed-all  ## docs/screenshots anew, of a real receiver with a small history

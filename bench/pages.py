@@ -18,6 +18,7 @@ import functools
 import itertools
 import json
 import logging
+import signal
 import socket
 import statistics
 import subprocess
@@ -221,6 +222,7 @@ def main() -> int:
     parser.add_argument("--browser", action="store_true")
     parser.add_argument("--figures", action="store_true", help="also the export of every figure")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the dashboard is ended, too
     for name in [each for each in logging.root.manager.loggerDict if each.startswith("streamlit")]:
         logging.getLogger(name).setLevel(logging.ERROR)  # it says that there is no browser
     with tempfile.TemporaryDirectory() as scratch:
