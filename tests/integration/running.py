@@ -15,6 +15,7 @@ from typing import Any
 
 import grpc
 
+from otel_audit.receiver.children import answers
 from otel_audit.semconv import AUDIT_TARGET_TYPE
 
 START_SECONDS = 60
@@ -74,7 +75,11 @@ def running(data: Path, *options: str) -> Iterator[Running]:
                 process.kill()
                 raise AssertionError(f"otel-audit up did not start: {process.communicate()[0]}")
             time.sleep(0.05)
-        yield Running(data, process)
+        receiver = Running(data, process)
+        while (port := receiver.run["dashboard_port"]) and not answers("127.0.0.1", port):
+            assert time.monotonic() < deadline, "the dashboard did not start"
+            time.sleep(0.05)
+        yield receiver
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -32,6 +32,18 @@ def test_who_ends_the_command_ends_the_dashboard(tmp_path):
         urlopen(health, timeout=5)
 
 
+def test_the_address_is_told_once_it_can_be_opened(tmp_path):
+    """Whoever follows the link that ``up`` prints, at once, gets the dashboard."""
+    command = [sys.executable, "-m", "otel_audit", "up", "--data", str(tmp_path / "data")]
+    ports = ["--grpc-port", "0", "--http-port", "0", "--dashboard-port", "0"]
+    with subprocess.Popen([*command, *ports], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            said = process.stdout.readline()
+            assert _answers(f"{said.split()[-1]}/healthz"), said
+        finally:
+            process.terminate()
+
+
 def _answers(url):
     try:
         return urlopen(url, timeout=5).status == 200

@@ -28,6 +28,10 @@ class Children:
             [sys.executable, "-I", str(WITH_PARENT), str(os.getpid()), *command], stdin=subprocess.DEVNULL
         )
 
+    def runs(self, name: str) -> bool:
+        """Whether this child was started, and was not seen to have ended."""
+        return name in self._running
+
     def ended(self) -> list[tuple[str, int]]:
         """Children that ended by themselves since the last call, with their exit codes."""
         over = [(name, code) for name, child in self._running.items() if (code := child.poll()) is not None]
@@ -53,6 +57,15 @@ class Children:
     def __exit__(self, *_: object) -> None:
         for name in list(self._running):
             self.stop(name)
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether a connection to this port is accepted."""
+    try:
+        socket.create_connection((host, port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_port(host: str, port: int, option: str) -> int:

@@ -20,6 +20,7 @@ from otel_audit.receiver import children
 from otel_audit.receiver.logs import MaskingFormatter
 
 _LOOPBACK: Final = "127.0.0.1"
+_SOON: Final = 0.1  # seconds between two looks whether the dashboard is there yet
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -286,10 +287,15 @@ def _run(settings: dict[str, Any], *, dashboard_port: int | None, with_demo: boo
             )
             if with_demo:
                 family.start("demo", [sys.executable, "-m", "otel_audit", "demo", "--endpoint", endpoint])
-            _tell(settings, receiver.grpc_port, receiver.http_port, dashboard_port, with_demo=with_demo)
-            while not receiver.wait(1.0):
+            is_told = False
+            while not receiver.wait(1.0 if is_told else _SOON):
                 for name, code in family.ended():
                     click.echo(f"The {name} ended with code {code}; the receiver goes on.", err=True)
+                # An address is told once it can be opened.
+                shown = dashboard_port if family.runs("dashboard") else None
+                if not is_told and (shown is None or children.answers(_LOOPBACK, shown)):
+                    _tell(settings, receiver.grpc_port, receiver.http_port, shown, with_demo=with_demo)
+                    is_told = True
         finally:
             family.stop("demo")
             receiver.stop()
