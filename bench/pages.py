@@ -6,8 +6,9 @@ Runs the real pages over a data folder (bench/load_million.py makes one; without
 removed), over its whole history, with Streamlit's caches emptied before each run. Prints medians of all runs after a
 first one that warms the engine; CPU is of page and engine together, on all cores. Rows and bytes are what the engine
 says it read for the same statement in format JSON. ``--browser`` adds the time in chromium from the request until the
-page says that it is ready, on a dashboard of its own, also with eight viewers at once; ``--figures`` adds the export
-of every figure of the two pages that have one. Ends with 1 when the median of a page is above the limit.
+page says that it is ready, on a dashboard of its own with its caches as they are, also with eight viewers at once, who
+have never been there; ``--figures`` adds the export of every figure of the two pages that have one. Ends with 1 when
+the median of a page is above the limit.
 """
 
 from __future__ import annotations
@@ -157,7 +158,10 @@ def pages(reader: Reader) -> dict[str, dict[str, str]]:
 
 
 def in_browser(data: Path, which: Mapping[str, Mapping[str, str]], runs: int) -> dict[str, float]:
-    """Median seconds from the request to the page's own sign that it is drawn, the second and later times."""
+    """Median seconds from the request to the page's own sign that it is drawn.
+
+    Of the second and later times that somebody opens it: their browser then has Streamlit's scripts.
+    """
     import browsing  # noqa: PLC0415 - playwright is needed by this option alone
 
     with socket.socket() as probe:
@@ -173,13 +177,15 @@ def in_browser(data: Path, which: Mapping[str, Mapping[str, str]], runs: int) ->
             urls = {name: f"{url}{_address(name, query)}" for name, query in which.items()}
             for name, address in urls.items():
                 taken = []
+                viewer = browser.new_context(viewport={"width": 1440, "height": 900})
                 for _ in range(runs + 1):
-                    page = browser.new_page(viewport={"width": 1440, "height": 900})
+                    page = viewer.new_page()
                     before = time.perf_counter()
                     page.goto(address)
                     browsing.ready(page)
                     taken.append(time.perf_counter() - before)
                     page.close()
+                viewer.close()
                 medians[name] = statistics.median(taken[1:])
                 print(f"  {name:<22} {medians[name]:.2f} s until ready, first {taken[0]:.2f} s")
             opened = [browser.new_page() for _ in range(VIEWERS)]
@@ -242,7 +248,7 @@ def main() -> int:
                 run = functools.partial(shown, timed, name, query)
                 if measure(timed, run, options.runs, name, detail=options.detail) > LIMIT_SECONDS:
                     slow.add(name)
-            where = Filter(sizes=tuple((each.origin, each.size) for each in reader.ledgers()))
+            where = Filter(sizes=reader.sizes())
             for name, figures in gather.FIGURES.items() if options.figures else ():
 
                 def export(

@@ -59,6 +59,27 @@ def reviews(where: Filter, quick_floor: int, words_per_minute: int, zone: str) -
     return Reviews(head, behind, decisions, double, store.escalations(where), first, newest)
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewCharts:
+    """What the charts of the page on reviewer activity are drawn from: reviews by bin, and by weekday and hour."""
+
+    active: Mapping[float, int]
+    wait: Mapping[float, int]
+    hours: list[tuple[int, int, int]]
+    escalations: int
+
+
+def review_charts(behind: Mapping[str, Filter], zone: str) -> ReviewCharts:
+    """Ask for what the charts show; ``behind`` are the sets of ``reviewing.sets``."""
+    store = deps.analytics()
+    return ReviewCharts(
+        active=store.spread(behind["timed"], "active", reviewing.EDGES["active"]),
+        wait=store.spread(behind["waited"], "wait", reviewing.EDGES["wait"]),
+        hours=store.hours(behind["decided"], zone),
+        escalations=deps.reader().count(behind["escalations"]).events,
+    )
+
+
 def review_groups(where: Filter, by: str, first: FirstDecisions) -> list[tuple[str, list[Figure]]]:
     """The table of the page on reviewer activity: figures of each group."""
     store = deps.analytics()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from formats import NANO, count, local, moment, nano, zone_label
 from words import (
@@ -25,18 +25,6 @@ ALL_TIME: Final = "All"
 CUSTOM: Final = "Custom"
 _STEPS: Final = ((48, 3600), (8 * 24, 6 * 3600), (120 * 24, 86400), (3 * 366 * 24, 7 * 86400))  # (up to hours, seconds)
 _LONGEST_STEP: Final = 30 * 86400
-
-
-class Extent(Protocol):
-    """How much a filter matches, as the reader counts it."""
-
-    @property
-    def events(self) -> int:
-        """Matching entries."""
-
-    @property
-    def tasks(self) -> int:
-        """Tasks they belong to."""
 
 
 def period_bounds(

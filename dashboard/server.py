@@ -25,6 +25,7 @@ if str(HERE) not in sys.path:  # as a module of the installed package; as a scri
 import deps  # noqa: E402 - found only after the line above
 import exporting  # noqa: E402
 import roles  # noqa: E402
+import shell  # noqa: E402
 import sign_in  # noqa: E402
 import streamlit as st  # noqa: E402
 from sessions import Sessions, Throttle  # noqa: E402
@@ -119,19 +120,18 @@ def build_app(hosts: Sequence[str] = (_LOOPBACK, "localhost"), sessions: Session
 
     With ``sessions`` people have to sign in.
     """
-    index = (Path(st.__file__).parent / "static" / "index.html").read_text(encoding="utf-8")
     middleware = [
-        Middleware(SecurityHeaders, policy=content_security_policy(index)),
+        Middleware(SecurityHeaders, policy=content_security_policy(shell.html())),
         # A page of a hostile name that resolves to this machine must not read from here (DNS rebinding).
         Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
     ]
     if sessions is not None:
         middleware.append(Middleware(sign_in.SignIn, sessions=sessions))
-    return st.App(HERE / "app.py", routes=routes(sessions), middleware=middleware)
+    return st.App(HERE / "app.py", routes=[*shell.routes(), *routes(sessions)], middleware=middleware)
 
 
 def routes(sessions: Sessions | None) -> list[Route]:
-    """Every route that is ours, behind its guard."""
+    """Every route that answers with something, behind its guard."""
     found = [Route("/healthz", healthz, methods=["GET"]), *(each.route() for each in exporting.DOWNLOADS)]
     if sessions is not None:
         found.append(Route(sign_in.PATH, sign_in.Door(sessions, Throttle()).endpoint, methods=["GET", "POST"]))

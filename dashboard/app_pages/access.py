@@ -124,10 +124,9 @@ def _details(row: Row) -> None:
 
 def _page() -> None:
     reader = deps.reader()
-    ledgers = reader.ledgers()
-    sizes = tuple((ledger.origin, ledger.size) for ledger in ledgers)
+    sizes = reader.sizes()
     frame.title("Who looked", sub="Who opened, searched or exported what, when, and why they said they did.")
-    if not ledgers:
+    if not sizes:
         first_run.show()
         return
     where = _ask(sizes)

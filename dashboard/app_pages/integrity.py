@@ -203,7 +203,7 @@ def _known_gaps() -> None:
 
 def _offline() -> None:
     frame.section("Verify without this page", "The same check on the command line; it works while the receiver runs.")
-    st.code(deps.verify_command(), language=None, wrap_lines=True)
+    frame.code(deps.verify_command())
     st.caption("For others: a task's evidence bundle brings the proofs, and a program that checks them.")
     frame.section(
         "What this proves",

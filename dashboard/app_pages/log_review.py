@@ -201,7 +201,7 @@ def _refusal(found: Review, standings: list[Standing]) -> None:
         '<p class="sub" style="margin-top:10px">Send a second person the way to this page:</p>'
     )
     here = urlsplit(st.context.url or "")
-    st.code(f"{here.scheme}://{here.netloc}{links.week_url(week.name)}", language=None, wrap_lines=True)
+    frame.code(f"{here.scheme}://{here.netloc}{links.week_url(week.name)}")
 
 
 def _without_receiver(reason: str) -> None:
@@ -210,7 +210,7 @@ def _without_receiver(reason: str) -> None:
         f'<p class="sub">{esc(reason)}. Start it on this folder, then look again. Nothing was recorded, and what you '
         "see here stays as it is.</p>"
     )
-    st.code(deps.up_command(), language=None, wrap_lines=True)
+    frame.code(deps.up_command())
     st.button("Look again", icon=":material/refresh:", key="look_again")
 
 

@@ -111,7 +111,7 @@ def _beside(report: Compliance, troubles: tuple[str, ...]) -> None:
         "Check it without this page",
         "Get the public keys from whoever runs the ledger, by another way than the report.",
     )
-    st.code(reporting.check_commands(controls.file_name(report.standard.code)), language=None, wrap_lines=True)
+    frame.code(reporting.check_commands(controls.file_name(report.standard.code)))
     if key:
         st.html(
             f'<p class="sub">Signed with the key <code>{esc(key)}</code>. '
@@ -121,7 +121,7 @@ def _beside(report: Compliance, troubles: tuple[str, ...]) -> None:
 
 
 def _page() -> None:
-    sizes = tuple((ledger.origin, ledger.size) for ledger in deps.reader().ledgers())
+    sizes = deps.reader().sizes()
     head, actions = st.columns([3, 2], vertical_alignment="bottom")
     with head:
         frame.title(

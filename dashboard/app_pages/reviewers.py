@@ -35,6 +35,16 @@ def _reviews(sight: Sight, where: Filter, floor: int, wpm: int, zone_name: str) 
 
 
 @st.cache_data(ttl=60, max_entries=32, show_spinner=False)
+def _charts(
+    sight: Sight,  # noqa: ARG001 - as above
+    where: Filter,  # noqa: ARG001 - what the sets of _found are made from
+    zone_name: str,
+    _found: gather.Reviews,
+) -> gather.ReviewCharts:
+    return gather.review_charts(_found.behind, zone_name)
+
+
+@st.cache_data(ttl=60, max_entries=32, show_spinner=False)
 def _groups_of(
     sight: Sight,  # noqa: ARG001 - what may be seen is part of the key
     where: Filter,
@@ -101,26 +111,24 @@ def _ninetieth(figure: Figure, noun: str) -> str:
     return f"9 in 10 under {figure.words} · {said}" if figure.value is not None else said
 
 
-def _times(found: gather.Reviews) -> None:
-    store, left_right = deps.analytics(), st.columns(2, gap="large")
-    timed, waited = found.behind["timed"], found.behind["waited"]
-    for slot, of, tone, figure, title, sub in (
-        (left_right[0], "active", "review", found.head.active[0], "How long people look",
+def _times(found: gather.Reviews, charts: gather.ReviewCharts) -> None:
+    left_right = st.columns(2, gap="large")
+    for slot, of, counted, tone, figure, title, sub in (
+        (left_right[0], "active", charts.active, "review", found.head.active[0], "How long people look",
          "Active time from opening to decision, without pauses."),
-        (left_right[1], "wait", "escalation", found.head.wait[0], "How long work waits",
+        (left_right[1], "wait", charts.wait, "escalation", found.head.wait[0], "How long work waits",
          "From being ready for a person until somebody opened it."),
     ):  # fmt: skip
         with slot:
-            behind = timed if of == "active" else waited
             frame.section(title, f"{sub} {count(figure.n, 'review')}.")
-            bars = reviewing.spread(store.spread(behind, of, reviewing.EDGES[of]), of)
+            bars = reviewing.spread(counted, of)
             if figure.n < MIN_N:
                 st.html(f'<p class="sub">{count(figure.n, "review")} with a time: too few for a distribution.</p>')
             else:
                 plots.distribution(bars, tone, f"{of}_spread", "Reviews", f"{title}: {figure.n:,} reviews by length")
 
 
-def _decisions(where: Filter, found: gather.Reviews) -> None:
+def _decisions(where: Filter, found: gather.Reviews, hours: list[tuple[int, int, int]]) -> None:
     left, right = st.columns([1.25, 1], gap="large")
     counts = found.counts()
     pieces, step = reviewing.per_day(found.decisions)
@@ -138,7 +146,6 @@ def _decisions(where: Filter, found: gather.Reviews) -> None:
         )
         plots.stacked_days(pieces, labels, tones, "decisions", f"Reviews by {unit} and decision")
     with right:
-        hours = deps.analytics().hours(found.behind["decided"], zone)
         number = sum(each for _, _, each in hours)
         frame.section("When people decide", f"By weekday and hour, {_zone_words()}. {count(number, 'review')}.")
         plots.hours(hours, "hours", f"{number:,} reviews by weekday and hour")
@@ -203,15 +210,15 @@ def _agreement(found: gather.Reviews) -> None:
     )
 
 
-def _escalations(where: Filter, found: gather.Reviews) -> None:
+def _escalations(where: Filter, found: gather.Reviews, total: int) -> None:
     columns, lines = reviewing.outcomes(found.escalated, where)
-    total = deps.reader().count(found.behind["escalations"]).events
     figure = Figure("Escalations", "Escalations", total, "count", total, found.behind["escalations"])
     frame.section("What escalation leads to", "The reason it was handed on, and what the next person decided.")
     if not lines:
         st.html('<p class="sub">Nothing was handed on.</p>')
         return
-    st.html(f'<p class="sub"><b>{show.linked(figure)}</b> escalations. One with two reasons stands in both lines.</p>')
+    noun = "escalation" if total == 1 else "escalations"
+    st.html(f'<p class="sub"><b>{show.linked(figure)}</b> {noun}. One with two reasons stands in both lines.</p>')
     show.table(
         ["Reason", *(decision_word(each) if each else "Not decided yet" for each in columns)],
         ([esc(code or "no reason given"), *(show.linked(each) for each in cells)] for code, cells in lines),
@@ -260,7 +267,7 @@ def _quick(found: gather.Reviews, floor: int, wpm: int) -> None:
 
 def _page() -> None:
     reader = deps.reader()
-    sizes = tuple((ledger.origin, ledger.size) for ledger in reader.ledgers())
+    sizes = reader.sizes()
     head, actions = st.columns([3, 2], vertical_alignment="bottom")
     with head:
         frame.title("Reviewer activity", sub="Whether people really look before they decide, as a whole and over time.")
@@ -280,6 +287,7 @@ def _page() -> None:
         scope_bar.nothing("reviews")
         return
     found = _reviews(deps.sight(), where, floor, wpm, zone)
+    charts = _charts(deps.sight(), where, zone, found)
     with actions.container(horizontal=True, horizontal_alignment="right"):
         drawer = st.popover("Export", icon=":material/download:", type="primary", key="export", on_change="rerun")
         if drawer.open:
@@ -299,11 +307,11 @@ def _page() -> None:
         f'{esc(scope_bar.matching(where))} <span class="muted">· {esc(period)}</span></div>'
     )
     _head(found.head)
-    _times(found)
-    _decisions(where, found)
+    _times(found, charts)
+    _decisions(where, found, charts.hours)
     _groups(where, found)
     _agreement(found)
-    _escalations(where, found)
+    _escalations(where, found, charts.escalations)
     _quick(found, floor, wpm)
     st.html(
         f'<p class="foot">A figure needs at least {MIN_N} reviews. Each number is a link to the events behind it. '

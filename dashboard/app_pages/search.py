@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -25,11 +25,23 @@ from roles import Action
 from words import KNOWN_KINDS, Row, decision_word
 
 from otel_audit.errors import ConfigError, MalformedInput
-from otel_audit.model import Filter
+from otel_audit.model import Filter, Sight, Totals
 
 zone: str = st.session_state["_zone"]
-now = datetime.now(ZoneInfo(zone))
+# To the minute, as the period is said: what was counted for a filter is kept for a while.
+now = datetime.now(ZoneInfo(zone)).replace(second=0, microsecond=0)
 _TABLE_HEIGHT = 470
+
+
+@st.cache_data(ttl=60, max_entries=64, show_spinner=False)
+def _counted(sight: Sight, where: Filter) -> tuple[Totals, dict[str, int]]:  # noqa: ARG001 - what may be seen is part of the key
+    """How much there is, and of which kinds: counted once a filter, which has the ledgers' sizes in it."""
+    return deps.reader().count(where), deps.reader().counts_by_type(where)
+
+
+@st.cache_data(ttl=60, max_entries=64, show_spinner=False)
+def _by_time(sight: Sight, where: Filter, step: int, offset: int) -> list[tuple[int, str, int]]:  # noqa: ARG001 - as above
+    return deps.reader().histogram(where, step_seconds=step, utc_offset_seconds=offset)
 
 
 def _export(where: Filter, events: int, words: str, period: str) -> None:
@@ -92,7 +104,7 @@ def _chart(where: Filter, asked: Asked, first: int, last: int) -> None:
         end = max(end, deps.now_unix_nano())
     step = presenters.bar_step(begin, end)
     offset = int((now.utcoffset() or timedelta()).total_seconds())
-    histogram = deps.reader().histogram(where, step_seconds=step, utc_offset_seconds=offset)
+    histogram = _by_time(deps.sight(), where, step, offset)
     period = ((begin // NANO + offset) * 1000, (end // NANO + offset) * 1000)
     chart.event_bars(presenters.bars(histogram, step, offset), step, period)
 
@@ -163,11 +175,11 @@ def _key(row: Row) -> tuple[str, int]:
     return row["origin"], row["seq"]
 
 
-def _summary(where: Filter, totals: presenters.Extent, matching: str, period: str) -> None:
+def _summary(totals: Totals, kinds: Mapping[str, int], matching: str, period: str) -> None:
     """One sentence before any chart, and how many of each kind."""
     chips = "".join(
         f'<span class="t-{tone}"><i></i>{esc(label)} <b>{number:,}</b></span>'
-        for label, tone, number in presenters.legend(deps.reader().counts_by_type(where))
+        for label, tone, number in presenters.legend(kinds)
     )
     st.html(
         f'<div class="sum" id="summary">{story_view.strong(presenters.summary(totals.events, totals.tasks))}'
@@ -205,7 +217,7 @@ def _behind(asked: str) -> None:
     frame.title("Events behind a figure", sub="Exactly the events that the figure was counted from.")
     try:
         where = links.parse_filter(parse_qsl(asked, keep_blank_values=True))
-        totals = deps.reader().count(where)
+        totals, kinds = _counted(deps.sight(), where)
     except (MalformedInput, ConfigError) as exc:
         st.html(
             f'<p class="lead">This link is not complete: {esc(exc)}. '
@@ -220,7 +232,7 @@ def _behind(asked: str) -> None:
             with st.popover("Export", icon=":material/download:", type="primary"):
                 _export(where, totals.events, said, period)
         st.html('<a href="/" target="_self">Search all of the record</a>')
-    _summary(where, totals, said, period)
+    _summary(totals, kinds, said, period)
     if totals.events:
         _results(totals.events, asking.alone, Within(where))
 
@@ -230,8 +242,7 @@ def _page() -> None:
     if "where" in st.query_params:
         _behind(st.query_params["where"])
         return
-    ledgers = reader.ledgers()
-    sizes = tuple((ledger.origin, ledger.size) for ledger in ledgers)
+    sizes = reader.sizes()
     head, actions = st.columns([3, 2], vertical_alignment="bottom")
     with head:
         frame.title("Search the record", sub="Find any AI call, review, escalation or access by task, person or words.")
@@ -240,7 +251,7 @@ def _page() -> None:
         return
     asked = filter_bar.ask(sizes, zone, now)
     where = asking.to_filter(asked, filter_bar.known(asked, sizes), sizes)
-    totals = reader.count(where)
+    totals, kinds = _counted(deps.sight(), where)
     active = asked.words()
     matching = presenters.matching(active)
     extent = (totals.first_unix_nano, totals.last_unix_nano)
@@ -257,7 +268,7 @@ def _page() -> None:
         if deps.may(Action.EXPORT_EVENTS):
             with st.popover("Export", icon=":material/download:", type="primary"):
                 _export(where, totals.events, matching, period)
-    _summary(where, totals, matching, period)
+    _summary(totals, kinds, matching, period)
     if totals.first_unix_nano is None or totals.last_unix_nano is None:
         _nothing_found()
         return

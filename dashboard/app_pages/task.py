@@ -67,7 +67,7 @@ def _links(url: str, rows: Sequence[Row]) -> None:
     """The record's own link to copy, and the way to its traces."""
     with st.popover("Copy link", icon=":material/link:"):
         here = urlsplit(st.context.url or "")
-        st.code(f"{here.scheme}://{here.netloc}{url}", language=None)
+        frame.code(f"{here.scheme}://{here.netloc}{url}")
     rows = [row for row in rows if row["event_type"] != EventType.ACCESS]  # who looked is no part of the work
     traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
     if not deps.person().may_open("trace"):
@@ -91,7 +91,7 @@ def _trace(trace_id: str, rows: Sequence[Row]) -> str:
 
 def _export(task_id: str) -> None:
     reader = deps.reader()
-    where = Filter(task_id=task_id, sizes=tuple((each.origin, each.size) for each in reader.ledgers()))
+    where = Filter(task_id=task_id, sizes=reader.sizes())
     events = reader.count(where).events
     st.html(f'<h2 class="h">Export this task</h2><p class="sub">{esc(_what_there_is(events))}</p>')
     why = (st.text_input("Why are you exporting?", key="task_why", placeholder="Complaint 4821") or "").strip()

@@ -216,11 +216,11 @@ def _cost_help(prices: PriceTable | None) -> None:
                 '<p class="sub">No prices are built in, because they are a matter of your contract. '
                 f"Write yours to {there}:</p>"
             )
-        st.code(gather.price_example(), language="toml")
+        frame.code(gather.price_example())
 
 
 def _page() -> None:
-    sizes = tuple((ledger.origin, ledger.size) for ledger in deps.reader().ledgers())
+    sizes = deps.reader().sizes()
     head, actions = st.columns([3, 2], vertical_alignment="bottom")
     with head:
         frame.title("AI usage", sub="Which models and prompts work here, how well, and what people make of the drafts.")

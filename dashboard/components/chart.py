@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import altair as alt
 import pandas as pd
-import streamlit as st
 import theme
+from components.plots import draw
 from words import KNOWN_KINDS, TYPE_OF_LABEL, kind_of
 
 _HOUR: Final = 3600
@@ -65,4 +65,4 @@ def event_bars(bars: Sequence[dict[str, Any]], step_seconds: int, period_millis:
         )
         .properties(height=96)
     )
-    st.altair_chart(drawing, key="histogram", alt=f"Events over time: {sum(bar['n'] for bar in bars):,} events")
+    draw(drawing, "histogram", f"Events over time: {sum(bar['n'] for bar in bars):,} events")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import deps
 import streamlit as st
+from components import frame
 
 from otel_audit.errors import AuditError
 from otel_audit.model import EventType, Filter
@@ -44,23 +45,21 @@ def show() -> None:
             '<h2 class="h">An application, without changing it</h2><p class="sub">Its calls to an AI are recorded, '
             "with personal data masked before it leaves the application.</p>"
         )
-        st.code(
+        frame.code(
             "pip install opentelemetry-instrumentation-genai-openai otel-audit\n"
             f"OTEL_AUDIT_ENDPOINT={grpc} opentelemetry-instrument python app.py",
-            language="bash",
         )
         st.html('<h2 class="h later">What people decide, in Python</h2><p class="sub">Runs as it is.</p>')
-        st.code(
+        frame.code(
             "import otel_audit as audit\n\n"
             f'audit.configure(service_name="my-service", endpoint="{grpc}")\n'
             'with audit.review("task-1", reviewer="me") as review:\n'
             '    review.approve(rationale="looks right")',
-            language="python",
         )
         st.html('<h2 class="h later">One event from the command line</h2><p class="sub">Nothing to install.</p>')
-        st.code(curl(http), language="bash")
+        frame.code(curl(http))
         st.html('<h2 class="h later">Or watch an example system</h2><p class="sub">A month of invented work.</p>')
-        st.code("otel-audit demo --days 30 --tasks 500", language="bash")
+        frame.code("otel-audit demo --days 30 --tasks 500")
     _watch()
 
 
@@ -93,7 +92,7 @@ def curl(http: str) -> str:
 def _watch() -> None:
     """Look again and again, and draw the whole page anew once there is something."""
     try:
-        is_over = not is_now(tuple((each.origin, each.size) for each in deps.reader().ledgers()))
+        is_over = not is_now(deps.reader().sizes())
     except AuditError:
         is_over = True  # nobody is signed in, or the store is away: the whole page says so
     if is_over:

@@ -34,6 +34,12 @@ def banner(what: Banner, *, large: bool = False) -> None:
     )
 
 
+def code(text: str) -> None:
+    """Text to copy, such as a command or a link, with a button that does it (``components/shortcuts``)."""
+    # Not st.code: its highlighter is 1.5 MB of script, which a page would wait for.
+    st.html(f'<div class="copy"><pre tabindex="0">{esc(text)}</pre><button type="button">Copy</button></div>')
+
+
 def nothing_hidden() -> str:
     """What can be said about what is not shown: ends the text of an empty result."""
     if deps.person().sees_whole:
@@ -66,4 +72,4 @@ def unreachable(reason: str) -> None:
     )
     st.button("Try again", icon=":material/refresh:", type="primary", key="try_again")
     with st.expander("What the store said"):
-        st.code(reason, language=None, wrap_lines=True)
+        code(reason)

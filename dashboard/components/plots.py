@@ -14,6 +14,12 @@ _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 Rows = Sequence[Mapping[str, Any]]
 
 
+def draw(drawing: alt.TopLevelMixin, key: str, label: str) -> None:
+    """Put a chart on the page; ``label`` says what is in it to whoever does not see it."""
+    # Not st.altair_chart: it checks each chart against Vega-Lite's schema, and that takes as long as all the rest.
+    st.vega_lite_chart(drawing.to_dict(validate=False), key=key, alt=label)
+
+
 def _axis(**more: Any) -> alt.Axis:
     colours = theme.colours()
     said: dict[str, Any] = {
@@ -53,7 +59,7 @@ def distribution(bars: Rows, tone: str, key: str, unit: str, label: str) -> None
         )
         .properties(height=190)
     )
-    st.altair_chart(drawing, key=key, alt=label)
+    draw(drawing, key, label)
 
 
 def stacked_days(pieces: Rows, names: Sequence[str], tones: Sequence[str], key: str, label: str) -> None:
@@ -87,7 +93,7 @@ def stacked_days(pieces: Rows, names: Sequence[str], tones: Sequence[str], key: 
         )
         .properties(height=190)
     )
-    st.altair_chart(drawing, key=key, alt=label)
+    draw(drawing, key, label)
 
 
 def hours(found: Sequence[tuple[int, int, int]], key: str, label: str) -> None:
@@ -127,7 +133,7 @@ def hours(found: Sequence[tuple[int, int, int]], key: str, label: str) -> None:
         )
         .properties(height=210)
     )
-    st.altair_chart(drawing, key=key, alt=label)
+    draw(drawing, key, label)
 
 
 def reliability(points: Rows, key: str, label: str) -> None:
@@ -152,7 +158,7 @@ def reliability(points: Rows, key: str, label: str) -> None:
         y=alt.Y("kept:Q", scale=scale, title="Share kept by people", axis=_axis(format="%", tickCount=5)),
         size=alt.Size("n:Q", legend=None, scale=alt.Scale(range=[60, 420])),
     )
-    st.altair_chart((ideal + bars + dots).properties(height=280), key=key, alt=label)
+    draw((ideal + bars + dots).properties(height=280), key, label)
 
 
 def trend(rows: Rows, tone: str, key: str, label: str, *, form: str, title: str) -> None:
@@ -178,4 +184,4 @@ def trend(rows: Rows, tone: str, key: str, label: str, *, form: str, title: str)
         drawing = (
             base.mark_area(color=colours[tone], opacity=0.16).encode(y=alt.Y("low:Q", title=None), y2="high:Q") + line
         )
-    st.altair_chart(drawing.properties(height=170), key=key, alt=label)
+    draw(drawing.properties(height=170), key, label)

@@ -258,6 +258,16 @@ class Reviewed:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """How much a filter matches: entries, tasks, and the first and last event_time (None when empty)."""
+
+    events: int
+    tasks: int
+    first_unix_nano: int | None
+    last_unix_nano: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Called:
     """AI calls of one group. ``latency`` is median and 90th percentile in seconds, None without a value."""
 

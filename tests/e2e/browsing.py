@@ -1,7 +1,6 @@
 """How the browser tests and the screenshots drive the dashboard."""
 
 import contextlib
-import re
 from pathlib import Path
 
 # Debian's two: the one without windows of its own does the same at half the cost, and is taken where it is.
@@ -38,11 +37,6 @@ def is_there():
 
 def _browser():
     return next((each for each in BROWSERS if each.exists()), None)
-
-
-def is_problem(message):
-    """Any console error but one: Streamlit looks for its endpoints below a page's own path before the root's."""
-    return message.type == "error" and not re.search(r"/[\w-]+/_stcore/", message.location["url"])
 
 
 def ready(page):

@@ -26,7 +26,7 @@ def page(visitor, up):
     """A new page without cookies; the test fails on a console error, a dialog, or a request to anywhere else."""
     opened = visitor.new_page()
     bad, hosts = [], set()
-    opened.on("console", lambda message: bad.append(message.text) if browsing.is_problem(message) else None)
+    opened.on("console", lambda message: bad.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: bad.append(str(error)))
     opened.on("dialog", lambda dialog: (bad.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     opened.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))

@@ -150,7 +150,7 @@ def test_a_shared_link_shows_the_same_view(page, browser, up):
 
 def test_keys_lead_along_the_list_and_back(page, up):
     """From a result, j, k and J lead along exactly that list, its filter stays in the URL, and u leads back to it."""
-    where = Filter(event_type=("review",), sizes=tuple((each.origin, each.size) for each in up.reader.ledgers()))
+    where = Filter(event_type=("review",), sizes=up.reader.sizes())
     listed = up.reader.page(where, per_page=100)
     tasks = list(dict.fromkeys(row["task_id"] for row in listed))
     go(page, f"{up.url}/?period=All&type=Review")
@@ -349,14 +349,16 @@ def answers(page, url):
 
 
 def test_the_first_event_turns_the_empty_page_into_data(browser, tmp_path, shared_engine):
-    """The command that an empty page shows is taken by the receiver as it is, and the page then shows the event."""
+    """The command that an empty page copies is taken by the receiver as it is, and the page then shows the event."""
     shared_engine.closed()
     with running(tmp_path / "data", "--dashboard-port", "0") as receiver:
-        opened = browser.new_context().new_page()
+        opened = browser.new_context(permissions=["clipboard-read", "clipboard-write"]).new_page()
         opened.goto(f"http://127.0.0.1:{receiver.run['dashboard_port']}/")
-        command = opened.locator("code", has_text="/v1/traces")
-        command.wait_for(timeout=30_000)
-        subprocess.run(["/bin/sh", "-c", command.inner_text()], check=True, capture_output=True)
+        command = opened.locator(".copy", has_text="/v1/traces")
+        command.get_by_role("button", name="Copy").click(timeout=30_000)
+        expect(command.get_by_role("button")).to_have_text("Copied")
+        copied = opened.evaluate("navigator.clipboard.readText()")
+        subprocess.run(["/bin/sh", "-c", copied], check=True, capture_output=True)
         opened.get_by_text("1 event in 1 task").wait_for(timeout=30_000)
         opened.context.close()
 

@@ -125,7 +125,7 @@ def test_a_report_is_read_downloaded_and_checked_as_the_page_says(page, up, tmp_
     assert shown_count(page) == number >= 4
     page.go_back()
     browsing.ready(page)
-    commands = page.locator("code", has_text="report verify").inner_text()
+    commands = page.locator(".copy pre", has_text="report verify").inner_text()
     page.get_by_role("button", name="Download").click()
     page.get_by_role("textbox", name="Why are you making this report?").fill("audit 2026")
     page.keyboard.press("Enter")

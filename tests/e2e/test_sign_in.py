@@ -96,7 +96,7 @@ def viewer(browser, up):
         context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: bad.append(message.text) if browsing.is_problem(message) else None)
+        page.on("console", lambda message: bad.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: bad.append(str(error)))
         sign_in(page, up.url + path, secret)
         return SimpleNamespace(page=page, context=context, token=token, secret=secret, name=name)

@@ -65,7 +65,7 @@ def page(browser, up, request):
     context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme)
     opened = context.new_page()
     bad, hosts = [], set()
-    opened.on("console", lambda message: bad.append(message.text) if browsing.is_problem(message) else None)
+    opened.on("console", lambda message: bad.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: bad.append(str(error)))
     opened.on("dialog", lambda dialog: (bad.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     opened.on("request", lambda sent: hosts.add(urlsplit(sent.url).netloc))

@@ -88,7 +88,7 @@ def text_of(app):
 
 
 def everything(store):
-    return Filter(sizes=tuple((each.origin, each.size) for each in Reader(store).ledgers()))
+    return Filter(sizes=Reader(store).sizes())
 
 
 def test_the_figures_of_reviewers(store):

@@ -392,6 +392,7 @@ def test_ledgers_tell_their_extent(database: Database, reader: Reader) -> None:
         client.command("ALTER TABLE audit_entries DELETE WHERE seq = 0 SETTINGS mutations_sync = 2")
     (state,) = reader.ledgers()
     assert (state.origin, state.size, state.first_seq, state.entries) == ("a", 3, 1, 2)
+    assert reader.sizes() == (("a", 3),)
     assert state.last_hash_hex == ledger.hashes[2].hex()
     assert (state.first_recorded_unix_nano, state.last_recorded_unix_nano) == (T0 + SECOND, T0 + 2 * SECOND)
     assert state.checkpoint is not None

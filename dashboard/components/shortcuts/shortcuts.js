@@ -1,4 +1,5 @@
-// What every page has: keys, the sheet that lists them, and the way in when a lost connection is not given back.
+// What every page has: keys, the sheet that lists them, buttons that copy, and the way in when a lost connection is not
+// given back.
 // Keys are left alone while somebody types.
 let listening = false;
 let current = null;  // the sheet and the pages of the newest run: one listener serves all
@@ -17,6 +18,7 @@ export default function ({ data, parentElement }) {
   if (!listening) {
     listening = true;
     document.addEventListener("keydown", pressed);
+    document.addEventListener("click", copy);
     watchConnection();
   }
 }
@@ -56,6 +58,19 @@ function showMarked() {
   if (!document.querySelector("#page-ready")) return;
   watching.disconnect();
   shown = location.href;
+}
+
+// Copies what stands before the button. Where the browser does not allow it (no HTTPS, another machine) it is selected.
+const SAID_MS = 2000;
+
+async function copy(event) {
+  const button = event.target.closest?.(".copy button");
+  if (!button) return;
+  const text = button.previousElementSibling;
+  const said = await navigator.clipboard?.writeText(text.textContent).then(() => "Copied", () => null);
+  if (!said) getSelection().selectAllChildren(text);
+  button.textContent = said ?? "Selected: press Ctrl+C";
+  setTimeout(() => { button.textContent = "Copy"; }, SAID_MS);
 }
 
 function make(tag, text) {

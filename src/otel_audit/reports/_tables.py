@@ -8,11 +8,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from otel_audit.model import EventType, RecordKind
+from otel_audit.model import EventType, RecordKind, Totals
 from otel_audit.reports import narrate
 from otel_audit.reports._times import NANO, clock, iso_nano
 from otel_audit.reports.linked_calls import also_reported, repeats, reported_again
-from otel_audit.store.reader import Totals
 
 Row = dict[str, Any]
 

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from otel_audit.errors import ConfigError
-from otel_audit.model import Filter, Sight
+from otel_audit.model import Filter, Sight, Totals
 from otel_audit.store._contents import Contents, EntryKey, Texts
 from otel_audit.store.database import Database
 from otel_audit.store.filters import EVERYTHING, Parameters, conditions
@@ -39,16 +39,6 @@ SUMMARY_COLUMNS: Final = columns_of(_COLUMNS["summary"])
 _KEYS_AT_ONCE: Final = 200_000  # 2 MB of keys; a filter is evaluated once for each of these
 _RANGE_ROWS: Final = 4096  # entries in memory at once
 _PICKED_ROWS: Final = 2048  # fewer: the keys travel in the request's URL, which servers limit
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """How much a filter matches: entries, tasks, and the first and last event_time (None when empty)."""
-
-    events: int
-    tasks: int
-    first_unix_nano: int | None
-    last_unix_nano: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +198,12 @@ class Reader:
         """The same filter, up to where the ledgers end now; without ``sizes`` when there is no ledger."""
         if where.sizes:
             return where
-        extents = self._rows(sql("reader_ledgers"), {})
-        return replace(where, sizes=tuple((row["origin"], row["last_seq"] + 1) for row in extents))
+        return replace(where, sizes=self.sizes())
+
+    def sizes(self) -> tuple[tuple[str, int], ...]:
+        """(origin, size) of each ledger, by origin: what a filter's ``sizes`` are. Cheaper than ``ledgers``."""
+        origins = [row["origin"] for row in self._rows(sql("reader_origins"), {})]
+        return tuple((each, self._rows(sql("reader_size"), {"origin": each})[0]["size"]) for each in origins)
 
     def ledgers(self) -> list[LedgerState]:
         """Return the state of each ledger in the store, by origin."""

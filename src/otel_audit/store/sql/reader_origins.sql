@@ -1,0 +1,3 @@
+SELECT DISTINCT e.origin AS origin
+FROM audit_entries AS e
+ORDER BY origin
