@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -322,6 +324,8 @@ def test_the_command_sends_history() -> None:
         sent = run_cli("--endpoint", collector.endpoint, "--days", "2", "--tasks", "20")
         assert sent.returncode == 0, sent.stderr
         assert f"{len(collector.spans):,} spans sent, every one acknowledged" in sent.stdout
+        spooled = list(Path(os.environ["OTEL_AUDIT_SPOOL_DIR"]).rglob("*.spool"))
+        assert not spooled, "nothing waits for another receiver"
         collector.reject_all = True
         refused = run_cli("--endpoint", collector.endpoint, "--days", "1", "--tasks", "3")
     assert refused.returncode == 2

@@ -36,6 +36,7 @@ from otel_audit.demo.people import REVIEWERS, SENIORS, Reviewer, Verdict, decide
 from otel_audit.demo.sending import Delivery, Outbox
 from otel_audit.errors import ConfigError
 from otel_audit.instrumentation import Recorder, Ticket
+from otel_audit.instrumentation.sdk.processor import AuditSpanProcessor
 
 SCOPE: Final = "otel_audit.demo.history"
 ENVIRONMENT: Final = "demo"
@@ -109,10 +110,11 @@ class _Release:
             sampler=ALWAYS_ON,
             shutdown_on_exit=False,
         )
+        provider.add_span_processor(AuditSpanProcessor(None))  # writes the task onto each span, and delivers to nobody
         provider.add_span_processor(self._outbox)
-        recorder = Recorder(ids=lambda: f"{self._review_ids.getrandbits(128):032x}")
-        recorder.configure(tracer_provider=provider, clock=self._clock)
-        return recorder, provider
+        # Not configure(), which would spool the same spans for the application's own endpoint.
+        review_ids = self._review_ids
+        return Recorder(provider, clock=self._clock, ids=lambda: f"{review_ids.getrandbits(128):032x}"), provider
 
 
 class _Storyteller:
