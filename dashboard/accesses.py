@@ -9,7 +9,8 @@ from formats import moment, sentence_case
 from presenters import table_time
 from words import Row, accessed, who
 
-from otel_audit.semconv import AUDIT_FILTER, AUDIT_OUTCOME, AUDIT_PURPOSE, AUDIT_ROW_COUNT, AUDIT_TARGET_TYPE
+from otel_audit.reports.narrate import target_words
+from otel_audit.semconv import AUDIT_FILTER, AUDIT_OUTCOME, AUDIT_PURPOSE, AUDIT_ROW_COUNT
 
 ACTIONS: Final[Mapping[str, str]] = {
     "Opened": "VIEW",
@@ -28,7 +29,7 @@ _WORDS: Final = {action: label for label, action in ACTIONS.items()} | {
 
 def did(row: Row) -> str:
     """What was done, in a word."""
-    action, _ = accessed(row)
+    action, _, _ = accessed(row)
     if action == "SIGN_IN" and (row.get("outcome") or row.get("attributes", {}).get(AUDIT_OUTCOME)) == "failure":
         return "Failed to sign in"
     return action_word(action) or "Looked"
@@ -41,11 +42,8 @@ def action_word(action: str) -> str:
 
 def to_what(row: Row) -> str:
     """What it was done to: the task, else the target that the access names."""
-    _, target = accessed(row)
-    if row["task_id"]:
-        return str(row["task_id"])
-    kind = row.get("target_type") or row.get("attributes", {}).get(AUDIT_TARGET_TYPE, "")
-    return f"log review of {target}" if kind == "log_review" else target or "the record"
+    _, target, kind = accessed(row)
+    return str(row["task_id"]) or target_words(target, kind) or kind or "the record"
 
 
 def table(rows: Sequence[Row], zone: str, this_year: int) -> list[dict[str, Any]]:

@@ -50,7 +50,8 @@ class Figure:
             case "index":
                 return f"{self.value:.2f}"
             case _:
-                return f"{self.value:,.2f} {self.unit}"
+                # A few calls cost less than a cent, and are not free.
+                return f"{self.value:,.{4 if 0 < self.value < 1 else 2}f} {self.unit}"
 
     @property
     def range_words(self) -> str:

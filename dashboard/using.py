@@ -263,7 +263,8 @@ def change_words(before: Figure, after: Figure) -> str:
     found = difference(_estimate(before), _estimate(after))
     if found.low is None or found.high is None:
         return ""
-    points_words = f"{_signed(found.value)} points ({_signed(found.low)} to {_signed(found.high)})"
+    unit = "point" if abs(round(found.value * 100)) == 1 else "points"
+    points_words = f"{_signed(found.value)} {unit} ({_signed(found.low)} to {_signed(found.high)})"
     return f"{points_words}, may be chance" if found.low <= 0 <= found.high else f"{points_words}, a real change"
 
 

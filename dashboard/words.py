@@ -14,7 +14,7 @@ from formats import NANO, duration, sentence_case
 
 from otel_audit.model import EventType
 from otel_audit.reports import reviews
-from otel_audit.reports.narrate import ACCESS_VERBS
+from otel_audit.reports.narrate import ACCESS_VERBS, target_words
 from otel_audit.semconv import AUDIT_ACTION, AUDIT_TARGET_ID, AUDIT_TARGET_TYPE
 
 Row = Mapping[str, Any]
@@ -184,18 +184,21 @@ def _evaluation(row: Row) -> str:
     return f"Evaluated {row['evaluation_name'] or 'the answer'}" + (f": {verdict}" if verdict else "")
 
 
-def accessed(row: Row) -> tuple[str, str]:
-    """What was done to the trail (VIEW, EXPORT, ...) and to what; a table's rows have both as columns."""
+def accessed(row: Row) -> tuple[str, str, str]:
+    """What was done to the trail (VIEW, EXPORT, ...), to what, and its type; a table's rows have them as columns."""
     attributes = row.get("attributes", {})
     action = row.get("action") or attributes.get(AUDIT_ACTION, "")
     target = row.get("target_id") or attributes.get(AUDIT_TARGET_ID, "")
-    return str(action), str(target or row.get("target_type") or attributes.get(AUDIT_TARGET_TYPE, ""))
+    kind = row.get("target_type") or attributes.get(AUDIT_TARGET_TYPE, "")
+    return str(action), str(target), str(kind)
 
 
 def _access(row: Row) -> str:
-    action, target = accessed(row)
+    action, target, kind = accessed(row)
     verb = ACCESS_VERBS.get(action, "looked at")
-    thing = target if target and target != row["task_id"] else "this record" if row["task_id"] else "the record"
+    thing = "this record" if row["task_id"] else kind or "the record"
+    if target and target != row["task_id"]:
+        thing = target_words(target, kind)
     origin, _, seq = target.rpartition(":")
     if origin and seq.isdigit():  # one event, as links name it
         thing = f"entry {int(seq):,}"
@@ -203,7 +206,7 @@ def _access(row: Row) -> str:
 
 
 def _log_review(row: Row) -> str:
-    _, target = accessed(row)
+    _, target, _ = accessed(row)
     return f"{who(row) or 'Somebody'} signed the log review" + (f" of {target}" if target else "")
 
 

@@ -12,7 +12,7 @@ import links
 import pandas as pd
 import presenters
 import streamlit as st
-from components import chart, first_run, frame
+from components import chart, export_panel, first_run, frame
 from formats import NANO, count, esc, moment
 from presenters import ALL_TIME, PERIODS
 from words import Row
@@ -80,6 +80,16 @@ def _ask(sizes: tuple[tuple[str, int], ...]) -> Filter:
     )
 
 
+def _narrowed(where: Filter) -> list[str]:
+    """What narrows the view besides its period, as the export says it."""
+    labels = [label for label, action in accesses.ACTIONS.items() if action in where.action]
+    return [
+        *([f"“{where.task_id}”"] if where.task_id else []),
+        *labels,
+        *where.actor_id,
+    ]
+
+
 def _chart(where: Filter, first: int, last: int) -> None:
     begin, end = where.since if where.since is not None else first, max(last, deps.now_unix_nano())
     step = presenters.bar_step(begin, end)
@@ -125,7 +135,9 @@ def _details(row: Row) -> None:
 def _page() -> None:
     reader = deps.reader()
     sizes = reader.sizes()
-    frame.title("Who looked", sub="Who opened, searched or exported what, when, and why they said they did.")
+    head, actions = st.columns([3, 2], vertical_alignment="bottom")
+    with head:
+        frame.title("Who looked", sub="Who opened, searched or exported what, when, and why they said they did.")
     if not sizes:
         first_run.show()
         return
@@ -135,6 +147,8 @@ def _page() -> None:
     period = presenters.period_words((where.since, where.until), extent, deps.now_unix_nano(), zone)
     people = len([value for value, _ in reader.facet(where, "actor_id", 10_000) if value])
     persons = count(people, "person", "people")
+    with actions.container(horizontal=True, horizontal_alignment="right"):
+        export_panel.export_events(where, totals.events, presenters.matching(_narrowed(where)), period)
     st.html(
         f'<div class="sum" id="summary"><b>{totals.events:,}</b> {"access" if totals.events == 1 else "accesses"} by '
         f'<b>{esc(persons)}</b> <span class="muted">· {esc(period)}</span></div>'

@@ -18,10 +18,9 @@ import presenters
 import story
 import streamlit as st
 from asking import Asked
-from components import chart, filter_bar, first_run, frame, story_view, views_menu
-from formats import NANO, count, esc
+from components import chart, export_panel, filter_bar, first_run, frame, story_view, views_menu
+from formats import NANO, esc
 from links import Within
-from roles import Action
 from words import KNOWN_KINDS, Row, decision_word
 
 from otel_audit.errors import ConfigError, MalformedInput
@@ -44,41 +43,9 @@ def _by_time(sight: Sight, where: Filter, step: int, offset: int) -> list[tuple[
     return deps.reader().histogram(where, step_seconds=step, utc_offset_seconds=offset)
 
 
-def _export(where: Filter, events: int, words: str, period: str) -> None:
-    """The panel that repeats what will be in the file, asks why, and links to it."""
-    st.html(
-        f'<h2 class="h">Export exactly this view</h2><p class="sub" style="max-width:34rem">'
-        f"{count(events, 'event')}{esc(words)}<br>{esc(period)}</p>"
-    )
-    why = st.text_input(
-        "Why are you exporting?",
-        key="why",
-        placeholder="Q4 access review, ticket 4821",
-        help="Recorded in the ledger with the export, by whom and when.",
-    )
-    kind = st.segmented_control(
-        "Format", [label for label, _ in links.FORMATS.values()], default="CSV", required=True, key="format"
-    )
-    names = columns.exported(filter_bar.chosen_columns())
-    if names and not st.toggle("Only the columns of the table", value=True, key="only_columns"):
-        names = ()
-    is_packed = st.toggle(
-        "In a zip, with a manifest",
-        key="packed",
-        help="The manifest says the filter, the columns, how many entries were really written, who made it, when and "
-        "why, and the file's SHA-256.",
-    )
-    name = next(name for name, (label, _) in links.FORMATS.items() if label == kind)
-    reason = (why or "").strip()
-    st.link_button(
-        f"Download {kind} ({count(events, 'row')})",
-        links.export_url(name, where, rows=events, why=reason, columns=names, is_packed=is_packed),
-        disabled=not (reason and events),
-        type="primary",
-        width="stretch",
-        key="download",
-    )
-    st.caption(f"{kind} {links.FORMATS[name][1]}. Times in the file are UTC. Type the reason and press Enter.")
+def _export(where: Filter, totals: Totals, words: str, period: str) -> None:
+    columns_of_file = tuple(columns.exported(filter_bar.chosen_columns()))
+    export_panel.export_events(where, totals.events, words, period, columns_of_file)
 
 
 def _nothing_found() -> None:
@@ -228,9 +195,7 @@ def _behind(asked: str) -> None:
     extent = (totals.first_unix_nano, totals.last_unix_nano)
     period = presenters.period_words((where.since, where.until), extent, deps.now_unix_nano(), zone)
     with st.container(horizontal=True, vertical_alignment="center"):
-        if deps.may(Action.EXPORT_EVENTS):
-            with st.popover("Export", icon=":material/download:", type="primary"):
-                _export(where, totals.events, said, period)
+        _export(where, totals, said, period)
         st.html('<a href="/" target="_self">Search all of the record</a>')
     _summary(totals, kinds, said, period)
     if totals.events:
@@ -265,14 +230,14 @@ def _page() -> None:
             "Clear", on_click=filter_bar.clear, disabled=is_clear, type="tertiary", icon=":material/close:", key="clear"
         )
         views_menu.menu(filter_bar.kept(), "; ".join(active))
-        if deps.may(Action.EXPORT_EVENTS):
-            with st.popover("Export", icon=":material/download:", type="primary"):
-                _export(where, totals.events, matching, period)
-    _summary(totals, kinds, matching, period)
+        _export(where, totals, matching, period)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="summary_row"):
+        _summary(totals, kinds, matching, period)
+        if totals.events:
+            filter_bar.facets(where)
     if totals.first_unix_nano is None or totals.last_unix_nano is None:
         _nothing_found()
         return
-    filter_bar.facets(where)
     _chart(where, asked, totals.first_unix_nano, totals.last_unix_nano)
     _results(totals.events, filter_bar.narrowed, Within(where, filter_bar.view()))
 

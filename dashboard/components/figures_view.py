@@ -22,7 +22,12 @@ def linked(figure: Figure, text: str | None = None) -> str:
 
 def card(name: str, main: Figure, note: str, *, also: str = "") -> str:
     """One figure large, with what it means below."""
-    return f'<div><span>{esc(name)}</span><b>{linked(main)}{also}</b><span class="note">{esc(note)}</span></div>'
+    return f'<div><span>{esc(name)}</span><b>{linked(main)}{also}</b><span class="note">{_kept(note)}</span></div>'
+
+
+def _kept(text: str) -> str:
+    """Text in HTML, in which no percent sign begins a line."""
+    return esc(text).replace(" %", "&nbsp;%")
 
 
 def cards(parts: Iterable[str]) -> None:

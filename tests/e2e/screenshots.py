@@ -1,4 +1,4 @@
-"""``make screenshots``: docs/screenshots anew, every page of the dashboard over a small history in a real receiver.
+"""``make screenshots``: docs/screenshots anew, every page of the dashboard over the demo's history in a real receiver.
 
 Each page in light and dark, and both 390 pixels wide too. ``python -m tests.e2e.screenshots --url URL`` takes them of a
 dashboard that runs already, ``--out`` puts them elsewhere, ``--only`` takes the pages that are named.
@@ -8,10 +8,10 @@ import argparse
 import contextlib
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlencode
 
+from otel_audit.demo.history import backfill
 from otel_audit.model import Filter
 from otel_audit.reports.log_review import Week
 from otel_audit.store.database import open_for_reading
@@ -23,7 +23,15 @@ from tests.integration.running import run, running
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "screenshots"
-TASKS = 60
+TASKS = 400
+# Invented ones: what a model costs is a matter of the reader's own contract.
+PRICES = """currency = "EUR"
+price = [
+  { model = "gpt-4.1*", input = 2.0, output = 8.0 },
+  { model = "gpt-4.1-mini*", input = 0.5, output = 2.0 },
+  { model = "gpt-4o-mini*", input = 0.2, output = 0.8 },
+]
+"""
 DRAWN = {"search", "reviewers", "usage"}  # pages with charts, which are drawn last
 SIZES = {"": {"width": 1440, "height": 900}, "_390": {"width": 390, "height": 844}}
 WHOLE = {"reviewers", "usage", "task", "compare", "reports"}  # shown to their end
@@ -36,14 +44,10 @@ def a_dashboard():
         data = Path(folder) / "audit-data"
         weeks = [Week.of(time.time_ns() - ago * 7 * 86_400 * 10**9) for ago in (4, 3, 2, 1)]
         earlier_weeks(DataFolder(data), {week.since: sample.PEOPLE[:3] for week in weeks})
+        (data / "prices.toml").write_text(PRICES, encoding="utf-8")
         up = stack.enter_context(running(data, "--dashboard-port", "0"))
-        database = stack.enter_context(open_for_reading(up.data, None))
-        sample.send_history(up.endpoint, now=datetime.now(UTC), tasks=TASKS)
-        reader = Reader(database)
-        deadline = time.monotonic() + 60
-        while reader.count(Filter(event_type=("resolution",))).events < TASKS:
-            assert time.monotonic() < deadline, "the history did not arrive"
-            time.sleep(0.1)
+        backfill(up.endpoint, days=30, tasks=TASKS)
+        reader = Reader(stack.enter_context(open_for_reading(up.data, None)))
         for week, lead in zip(weeks, sample.LEADS, strict=False):
             said = ("--sign", "--reviewer", lead, "--remark", "Every export was asked for.")
             run("review-logs", "--data", str(data), "--week", week.name, *said)
@@ -100,7 +104,7 @@ def shot(page, place, *, whole=False):
 
 def take_panels(page, url, folder, scheme):
     """What opens on the search page: the story beside the table, and the export."""
-    page.goto(url + "/")
+    page.goto(url + "/?type=Review&type=AI+call")
     browsing.ready(page)
     browsing.click_row(page, 1)
     page.wait_for_load_state("networkidle")

@@ -78,6 +78,22 @@ def shown_count(page):
     return int(page.locator("#summary b").first.inner_text().replace(",", ""))
 
 
+def exported(page, up):
+    """(address, count on screen, rows of the file) of the CSV that the page exports for a reason."""
+    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_role("textbox", name="Why are you exporting?").fill("ticket 4821")
+    page.keyboard.press("Enter")
+    link = page.get_by_role("link", name="Download CSV")
+    expect(link).to_have_attribute("href", re.compile("why=ticket"))
+    address, said = link.get_attribute("href"), link.inner_text()
+    page.keyboard.press("Escape")
+    answer = page.request.get(up.url + address)
+    rows = list(csv.DictReader(io.StringIO(answer.body().decode("utf-8-sig"), newline="")))
+    shown = int(re.search(r"\((\d+) rows?\)", said)[1])
+    assert answer.headers["x-row-count"] == str(shown) == str(len(rows))
+    return address, shown, rows
+
+
 def test_search_open_read_export(page, up):
     """Search for a task, open it, read its story in order, and export exactly what was on screen."""
     task = up.tasks[3]
@@ -88,21 +104,9 @@ def test_search_open_read_export(page, up):
     browsing.ready(page)
     count = shown_count(page)
 
-    page.get_by_role("button", name="Export").click()
-    page.get_by_role("textbox", name="Why are you exporting?").fill("ticket 4821")
-    page.keyboard.press("Enter")
-    link = page.get_by_role("link", name="Download CSV")
-    expect(link).to_have_attribute("href", re.compile("why=ticket"))
-    address = link.get_attribute("href")
-    shown = int(re.search(r"\((\d+) rows\)", link.inner_text())[1])
+    address, shown, rows = exported(page, up)
     assert shown >= count  # the search itself is recorded meanwhile, and is an access to this task
     count = shown
-    page.keyboard.press("Escape")
-
-    answer = page.request.get(up.url + address)
-    assert answer.headers["x-row-count"] == str(count)
-    text = answer.body().decode("utf-8-sig")
-    rows = list(csv.DictReader(io.StringIO(text, newline="")))
     where = Filter(task_id=task, exclude_event_type=("span", "log"))
     stored = {
         (each["origin"], str(each["seq"])): each
@@ -111,7 +115,6 @@ def test_search_open_read_export(page, up):
         if each["event_type"] != "access"
     }
     ours = [row for row in rows if row["event_type"] != "access"]
-    assert len(rows) == count
     assert {(row["origin"], row["seq"]) for row in ours} == set(stored)
     for row in ours:
         entry = stored[row["origin"], row["seq"]]
@@ -129,6 +132,19 @@ def test_search_open_read_export(page, up):
     times = page.locator("ol.tl time").evaluate_all("all => all.map(each => each.dateTime)")
     assert len(times) >= 4
     assert times == sorted(times)
+
+
+def test_who_looked_is_exported_as_it_is_shown(page, up):
+    """The list of accesses gives exactly the accesses that are on screen, with what was searched for."""
+    go(page, f"{up.url}/?period=All&q=never-said")
+    searched = Filter(event_type=("access",), action=("SEARCH",))
+    wait_for(lambda: up.reader.count(searched).events, "the search is recorded")
+    go(page, f"{up.url}/access?did=Searched&period=All")
+    count = shown_count(page)
+    _, shown, rows = exported(page, up)
+    assert shown == count
+    stored = up.reader.page(searched, per_page=500)
+    assert {(row["origin"], int(row["seq"])) for row in rows} == {(row["origin"], row["seq"]) for row in stored}
 
 
 def test_a_shared_link_shows_the_same_view(page, browser, up):

@@ -14,7 +14,7 @@ from typing import Any, Final
 from otel_audit.model import EventType
 from otel_audit.reports import reviews
 from otel_audit.reports.linked_calls import repeats
-from otel_audit.semconv import AUDIT_ACTION, AUDIT_LOSS_COUNT, AUDIT_LOSS_REASON, AUDIT_TARGET_ID
+from otel_audit.semconv import AUDIT_ACTION, AUDIT_LOSS_COUNT, AUDIT_LOSS_REASON, AUDIT_TARGET_ID, AUDIT_TARGET_TYPE
 
 Row = Mapping[str, Any]
 
@@ -40,6 +40,23 @@ ACCESS_VERBS: Final = {
     "SIGN_OUT": "signed out of",
     "OPEN": "was refused",
 }
+
+_TARGETS: Final = {
+    "trace": "trace {}",
+    "reviewer": "figures about {}",
+    "log_review": "the log review of {}",
+    "page": "the page {}",
+    "view": "the view {}",
+}
+
+
+def target_words(target: str, target_type: str) -> str:
+    """What an access was to, in words. What has no words of its own is named as it is.
+
+    >>> target_words("2026-W47", "log_review"), target_words("loan-1", "task")
+    ('the log review of 2026-W47', 'loan-1')
+    """
+    return _TARGETS.get(target_type, "{}").replace("{}", target) if target else ""
 
 
 def duration_words(seconds: float | None) -> str:
@@ -151,9 +168,9 @@ def _task_created(row: Row) -> str:
 def _access(row: Row) -> str:
     attributes = row.get("attributes") or {}
     action = attributes.get(AUDIT_ACTION, "")
-    target = attributes.get(AUDIT_TARGET_ID) or row.get("task_id") or "the record"
+    target = target_words(attributes.get(AUDIT_TARGET_ID, ""), attributes.get(AUDIT_TARGET_TYPE, ""))
     did = ACCESS_VERBS.get(action.upper()) or _words(action).lower() or "opened"
-    return f"{row.get('actor_id') or 'somebody'} {did} {target}"
+    return f"{row.get('actor_id') or 'somebody'} {did} {target or row.get('task_id') or 'the record'}"
 
 
 def _loss(row: Row) -> str:

@@ -1,0 +1,56 @@
+"""What every list of events is exported with: the panel that says what will be in the file, and asks why."""
+
+from __future__ import annotations
+
+import deps
+import links
+import streamlit as st
+from formats import count, esc
+from roles import Action
+
+from otel_audit.model import Filter
+
+
+def export_events(where: Filter, events: int, words: str, period: str, columns: tuple[str, ...] = ()) -> None:
+    """A button that opens the panel, for whoever may export.
+
+    ``words`` is what narrows the view, ``columns`` the chosen ones of a table, where one can choose.
+    """
+    if deps.may(Action.EXPORT_EVENTS):
+        with st.popover("Export", icon=":material/download:", type="primary", key="export"):
+            _panel(where, events, words, period, columns)
+
+
+def _panel(where: Filter, events: int, words: str, period: str, columns: tuple[str, ...]) -> None:
+    st.html(
+        f'<h2 class="h">Export exactly this view</h2><p class="sub" style="max-width:34rem">'
+        f"{count(events, 'event')}{esc(words)}<br>{esc(period)}</p>"
+    )
+    why = st.text_input(
+        "Why are you exporting?",
+        key="why",
+        placeholder="Q4 access review, ticket 4821",
+        help="Recorded in the ledger with the export, by whom and when.",
+    )
+    kind = st.segmented_control(
+        "Format", [label for label, _ in links.FORMATS.values()], default="CSV", required=True, key="format"
+    )
+    if columns and not st.toggle("Only the columns of the table", value=True, key="only_columns"):
+        columns = ()
+    is_packed = st.toggle(
+        "In a zip, with a manifest",
+        key="packed",
+        help="The manifest says the filter, the columns, how many entries were really written, who made it, when and "
+        "why, and the file's SHA-256.",
+    )
+    name = next(name for name, (label, _) in links.FORMATS.items() if label == kind)
+    reason = (why or "").strip()
+    st.link_button(
+        f"Download {kind} ({count(events, 'row')})",
+        links.export_url(name, where, rows=events, why=reason, columns=columns, is_packed=is_packed),
+        disabled=not (reason and events),
+        type="primary",
+        width="stretch",
+        key="download",
+    )
+    st.caption(f"{kind} {links.FORMATS[name][1]}. Times in the file are UTC. Type the reason and press Enter.")
