@@ -39,6 +39,7 @@ sys.path[:0] = [str(ROOT / "dashboard"), str(ROOT / "tests" / "e2e")]
 import deps  # noqa: E402
 import gather  # noqa: E402
 import streamlit as st  # noqa: E402
+import viewer  # noqa: E402
 from load_million import load  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
@@ -238,7 +239,7 @@ def main() -> int:
         with open_for_reading(data, None) as database:
             timed = Timed(database)
             deps.database = lambda: timed  # type: ignore[assignment, return-value]
-            deps.record = lambda *_, **__: None
+            viewer.record = lambda *_, **__: None
             reader = Reader(database)
             total = reader.count(Filter())
             which = {name: query for name, query in pages(reader).items() if options.only in (None, name)}

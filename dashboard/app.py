@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import deps
 import streamlit as st
 import theme
+import viewer
 from components import frame
 from components.shortcuts_view import shortcuts
 from formats import esc, moment
@@ -74,7 +75,7 @@ def _page(entry: Entry, person: Person) -> st.Page:
 
 
 def _not_yours(entry: Entry, person: Person) -> None:
-    deps.record("OPEN", entry.path, "page", outcome="failure")
+    viewer.record("OPEN", entry.path, "page", outcome="failure")
     frame.title(f"{entry.title} is not open to you")
     st.html(
         f'<p class="lead">{esc(person.why_not(entry.path))}</p><p class="sub">Ask whoever runs this dashboard for '
@@ -96,7 +97,7 @@ def _sidebar(person: Person) -> None:
         st.session_state["_zone"] = "UTC" if st.session_state.get("tz") == "UTC" else st.context.timezone or "UTC"
         said = (
             "What you open and export is recorded."
-            if deps.recording()
+            if viewer.recording()
             else ("What you open is not recorded: no receiver is known (--otlp-endpoint).")
         )
         who = ROLE_WORDS[person.role] if person.role else "signed in on this computer"
@@ -104,13 +105,13 @@ def _sidebar(person: Person) -> None:
         part = "" if person.sees_whole else f"<br>You see a part of the record: {esc(_part(person.scope, zone))}."
         texts = "" if person.may(Action.READ_TEXTS) else "<br>Texts are not shown to your role."
         st.html(f'<div class="foot"><b>{esc(person.name)}</b> · {esc(who)}{part}{texts}<br>{said}</div>')
-        if deps.has_sign_in():
-            st.button("Sign out", icon=":material/logout:", on_click=deps.sign_out, key="sign_out")
+        if viewer.has_sign_in():
+            st.button("Sign out", icon=":material/logout:", on_click=viewer.sign_out, key="sign_out")
 
 
 def _draw() -> None:
     try:
-        person = deps.person()
+        person = viewer.person()
     except ConfigError as exc:  # the tokens can not be read: nobody is let in, and the middleware says why
         raise NotSignedIn(str(exc)) from exc
     if st.session_state.setdefault("_sign_in", person.sign_in) != person.sign_in:

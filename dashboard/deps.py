@@ -1,4 +1,4 @@
-"""What the pages need from outside: the store, verification, who is looking, and the record of access.
+"""What the pages need from outside: the store, verification, anchors and the operator's own files.
 
 Pages call ``deps.reader()`` and its neighbours through this module, so that a test can replace them.
 All functions may be called from any thread. ``configure`` is called once, before the first page runs.
@@ -6,32 +6,27 @@ All functions may be called from any thread. ``configure`` is called once, befor
 
 from __future__ import annotations
 
-import getpass
 import os
 import shlex
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO
 
-import streamlit as st
-from roles import Action, Person
-from sessions import NotSignedIn, Sessions, session_id
-from streamlit.runtime.scriptrunner import get_script_run_ctx
+import settings
+import viewer
+from roles import Action
+from settings import Settings
 
-import otel_audit
 from otel_audit.anchors import AnchorReading, join_readings
 from otel_audit.anchors.file import FileAnchor
 from otel_audit.anchors.witness import WitnessState, read_witnessed, witness_states
-from otel_audit.errors import ConfigError, StoreUnavailable
+from otel_audit.errors import StoreUnavailable
 from otel_audit.ledger.times import TimeRules
-from otel_audit.model import Filter, Finding, Sight
+from otel_audit.model import Filter, Finding
 from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Made, Making, write_bundle
 from otel_audit.reports.evidence_sources import evidence_to_hand_over, read_evidence
@@ -41,49 +36,22 @@ from otel_audit.store.analytics import Analytics
 from otel_audit.store.anchor_states import AnchorState, read_states
 from otel_audit.store.database import Database, open_for_reading
 from otel_audit.store.embedded import is_locked
-from otel_audit.store.folder import DataFolder, RunInfo
+from otel_audit.store.folder import RunInfo
 from otel_audit.store.reader import Reader
 from otel_audit.store.recheck_state import RecheckState
 
 __all__ = ["AnchorState"]  # what pages may name of the store
 
-SERVICE_NAME: Final = "otel-audit-dashboard"
-_SAME_VIEW_SECONDS: Final = 600.0  # Streamlit runs a page again at each click: one look is one event
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where the store is, and where access is recorded. Either ``data`` or ``url``.
-
-    ``wait_for_receiver``: the folder belongs to a receiver, which serves it; never open it here. ``sessions`` knows who
-    is signed in; without it nobody has to, and whoever uses this computer sees everything.
-    """
-
-    data: Path | None = None
-    url: str | None = None
-    otlp_endpoint: str | None = None
-    anchor_dir: Path | None = None
-    wait_for_receiver: bool = False
-    sessions: Sessions | None = None
-
-
-_settings = Settings()
-_lock = threading.Lock()  # guards everything below
+_lock = threading.Lock()  # guards both below
 _database: Database | None = None
 _opened_run: RunInfo | None = None  # the receiver that _database reads through
-_recording_to: str | None = None
-_recorded: dict[tuple[str, ...], float] = {}
-_looking: ContextVar[Person | None] = ContextVar("looking", default=None)  # who sent the request that is answered
 
 
-def configure(settings: Settings) -> None:
+def configure(given: Settings) -> None:
     """Set where the store is, and forget what was open before."""
-    global _settings, _recording_to  # noqa: PLW0603 - one dashboard a process
     reset()
-    with _lock:
-        _settings = settings
-        _recording_to = None
-        _recorded.clear()
+    settings.use(given)
+    viewer.forget()
 
 
 def reset() -> None:
@@ -102,26 +70,27 @@ def database() -> Database:
     """
     global _database, _opened_run  # noqa: PLW0603 - one store a process
     with _lock:
-        run = _folder().read_run() if _settings.data else None
+        given = settings.given()
+        run = given.folder.read_run() if given.folder else None
         if _database is not None and run == _opened_run:
             return _database
         if _database is not None:
             _database.close()
             _database = None
-        if _settings.wait_for_receiver and (run is None or not is_locked(_folder())):
+        if given.folder and given.wait_for_receiver and (run is None or not is_locked(given.folder)):
             raise StoreUnavailable("The receiver is not running, or still starting.")
-        _database, _opened_run = open_for_reading(_settings.data, _settings.url), run
+        _database, _opened_run = open_for_reading(given.data, given.url), run
         return _database
 
 
 def reader() -> Reader:
     """A reader over what the viewer may see of the store. Raises like ``database``, and NotSignedIn."""
-    return Reader(database(), sight())
+    return Reader(database(), viewer.sight())
 
 
 def analytics() -> Analytics:
     """Figures over the store. Raises like ``reader``, and ConfigError for whoever sees a part of the record only."""
-    return Analytics(database(), sight())
+    return Analytics(database(), viewer.sight())
 
 
 def price_file() -> Path | None:
@@ -129,7 +98,8 @@ def price_file() -> Path | None:
     given = os.environ.get("OTEL_AUDIT_PRICES", "").strip()
     if given:
         return Path(given)
-    return _settings.data / "prices.toml" if _settings.data else None
+    data = settings.given().data
+    return data / "prices.toml" if data else None
 
 
 def anchors_file() -> Path | None:
@@ -143,7 +113,8 @@ def view_file() -> ViewFile | None:
     given = os.environ.get("OTEL_AUDIT_VIEWS", "").strip()
     if given:
         return ViewFile(Path(given))
-    return ViewFile(_folder().views_file) if _settings.data else None
+    folder = settings.given().folder
+    return ViewFile(folder.views_file) if folder else None
 
 
 def trace_link_templates() -> str:
@@ -158,8 +129,8 @@ def check(keys: Iterable[tuple[str, int]]) -> list[Finding]:
 
 def verify(progress: Progress) -> Report:
     """Recompute everything, and compare it with all anchors that there are, as `otel-audit verify` does."""
-    need(Action.VERIFY)
-    folder = _folder() if _settings.data else None
+    viewer.need(Action.VERIFY)
+    folder = settings.given().folder
     folders = (anchor.folder,) if (anchor := _anchor()) else ()
     trust, anchors = read_evidence(
         folders, anchors_file(), folder, None, is_left_out=not folders and not anchors_file()
@@ -188,11 +159,11 @@ def witnesses() -> list[WitnessState]:
 
 def bundle(where: Filter, purpose: str) -> tuple[IO[bytes], Made]:
     """Make the evidence bundle of a filter in a file without a name, and return it at its start."""
-    need(Action.BUNDLE)
-    folder = _folder() if _settings.data else None
-    anchors = evidence_to_hand_over(folder, _settings.anchor_dir, anchors_file())
+    viewer.need(Action.BUNDLE)
+    folder = settings.given().folder
+    anchors = evidence_to_hand_over(folder, settings.given().anchor_dir, anchors_file())
     collector = Collector(database(), where, anchors)
-    making = Making(now_unix_nano(), viewer(), purpose, version("otel-audit"))
+    making = Making(now_unix_nano(), viewer.name(), purpose, version("otel-audit"))
     file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever sends it closes it
     try:
         made = write_bundle(file, collector, making, signer=folder.signer() if folder else None)
@@ -214,44 +185,37 @@ def anchor_states() -> list[AnchorState]:
 
     Raises ConfigError when a file is damaged.
     """
-    return read_states(_folder()) if _settings.data else []
+    folder = settings.given().folder
+    return read_states(folder) if folder else []
 
 
 def recheck_state() -> RecheckState:
     """What the receiver's check of its own ledger last found. Raises ConfigError when the file is damaged."""
-    return RecheckState.read(_folder()) if _settings.data else RecheckState()
+    folder = settings.given().folder
+    return RecheckState.read(folder) if folder else RecheckState()
 
 
 def what_to_do() -> str:
     """What somebody does when the store does not answer."""
-    if _settings.url:
+    given = settings.given()
+    if given.url:
         return "Check that the ClickHouse server that this dashboard was given runs, and that this machine reaches it."
-    return f"Check that the receiver runs on this machine: otel-audit up --data {shlex.quote(str(_settings.data))}"
+    return f"Check that the receiver runs on this machine: otel-audit up --data {shlex.quote(str(given.data))}"
 
 
 def verify_command() -> str:
     """The command that verifies this store without the dashboard."""
-    if _settings.data:
-        command = ["otel-audit", "verify", "--data", str(_settings.data)]
-        return shlex.join([*command, "--anchor-dir", str(_settings.anchor_dir)] if _settings.anchor_dir else command)
-    return "otel-audit verify --url http://USER:PASSWORD@HOST:PORT/audit"
+    given = settings.given()
+    if not given.data:
+        return "otel-audit verify --url http://USER:PASSWORD@HOST:PORT/audit"
+    anchors = ["--anchor-dir", str(given.anchor_dir)] if given.anchor_dir else []
+    return shlex.join(["otel-audit", "verify", "--data", str(given.data), *anchors])
 
 
 def up_command() -> str:
     """The command that starts the receiver of this store."""
-    return shlex.join(
-        ["otel-audit", "up", "--data", str(_settings.data)] if _settings.data else ["otel-audit", "serve"]
-    )
-
-
-def data_folder() -> DataFolder | None:
-    """The data folder, None for a dashboard over a server."""
-    return _folder() if _settings.data else None
-
-
-def anchor_folder() -> Path | None:
-    """The anchor folder that was named; None for the data folder's own."""
-    return _settings.anchor_dir
+    data = settings.given().data
+    return shlex.join(["otel-audit", "up", "--data", str(data)] if data else ["otel-audit", "serve"])
 
 
 def now_unix_nano() -> int:
@@ -259,156 +223,7 @@ def now_unix_nano() -> int:
     return time.time_ns()
 
 
-@contextmanager
-def looking(person: Person) -> Iterator[None]:
-    """What runs within is done by this person, whom the middleware has found signed in."""
-    token = _looking.set(person)
-    try:
-        yield
-    finally:
-        _looking.reset(token)
-
-
-def person() -> Person:
-    """Who is looking, asked anew each time: a session may have ended since. Raises NotSignedIn.
-
-    Without a sign-in it is the user of this machine's account.
-    """
-    if _settings.sessions is None:
-        return Person(_account())
-    # A page runs for as long as its connection lasts, so that it is asked by what the connection began with.
-    is_page = get_script_run_ctx(suppress_warning=True) is not None
-    found = _settings.sessions.person(session_id(st.context.headers)) if is_page else _looking.get()
-    if found is None:
-        raise NotSignedIn("Nobody is signed in, or not any more.")
-    return found
-
-
-def has_sign_in() -> bool:
-    """Whether people have to sign in here."""
-    return _settings.sessions is not None
-
-
-def sign_out() -> None:
-    """End the session of whoever looks at this page, on every tab."""
-    if _settings.sessions is not None:
-        record("SIGN_OUT", "dashboard", "sign-in", always=True)
-        _settings.sessions.sign_out(session_id(st.context.headers))
-
-
-def viewer() -> str:
-    """The name of whoever is looking, as it is recorded. Raises NotSignedIn."""
-    return person().name
-
-
-def sight() -> Sight:
-    """What the viewer may see: part of the key of whatever is kept between runs. Raises NotSignedIn."""
-    return person().sight
-
-
-def may(action: Action) -> bool:
-    """Whether the viewer may do this. Raises NotSignedIn."""
-    return person().may(action)
-
-
-def need(action: Action) -> None:
-    """Refuse with ConfigError what the viewer may not do."""
-    if not may(action):
-        raise ConfigError(f"your access token does not let you {action}")
-
-
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no account of that number, as in some containers
-        return "unknown"
-
-
-def recording() -> bool:
-    """Whether access is recorded: whether a receiver is known that takes the events."""
-    return endpoint() is not None
-
-
-def record(
-    action: str,
-    target: str,
-    target_type: str,
-    *,
-    task_id: str = "",
-    filter_text: str | Mapping[str, Any] | None = None,
-    purpose: str = "",
-    row_count: int | None = None,
-    outcome: str = "success",
-    key: str = "",
-    actor: str = "",
-    always: bool = False,
-) -> None:
-    """Record that the viewer did ``action`` to ``target``, once in ten minutes unless ``always``.
-
-    ``key`` tells apart what has no target, such as two searches. ``actor`` is for whoever is not signed in (yet).
-    """
-    global _recording_to  # noqa: PLW0603 - the exporter is set up once a process
-    receiver = endpoint()
-    if receiver is None:
-        return
-    actor, now = actor or viewer(), time.monotonic()
-    with _lock:
-        for old in [old for old, then in _recorded.items() if now - then > _SAME_VIEW_SECONDS]:
-            del _recorded[old]
-        same = (actor, action, target_type, target, key, outcome)
-        if same in _recorded and not always:
-            return
-        _recorded[same] = now
-        if _recording_to is None:
-            otel_audit.configure(service_name=SERVICE_NAME, endpoint=receiver)
-            _recording_to = receiver
-    # With the task's id the access is part of the task's own story; joining one does not begin it.
-    arguments: dict[str, Any] = {
-        "actor": actor,
-        "target": target or None,
-        "target_type": target_type,
-        "purpose": purpose or None,
-        "filter": filter_text or None,
-        "row_count": row_count,
-        "outcome": outcome,
-    }
-    if task_id:
-        with otel_audit.task(task_id, join=True):
-            otel_audit.record_access(action, **arguments)
-    else:
-        otel_audit.record_access(action, **arguments)
-
-
-def endpoint() -> str | None:
-    """The receiver that access is recorded at, as a URL; None when none is known."""
-    if _settings.otlp_endpoint:
-        return _settings.otlp_endpoint
-    if _settings.data is None:
-        return None
-    try:
-        run = _folder().read_run()
-    except ConfigError:
-        return None
-    return f"http://127.0.0.1:{run.grpc_port}" if run and run.grpc_port else None
-
-
-def http_endpoint() -> str | None:
-    """The receiver's OTLP/HTTP address, as a URL; None when none is known."""
-    if _settings.data is None:
-        return None
-    try:
-        run = _folder().read_run()
-    except ConfigError:
-        return None
-    return f"http://127.0.0.1:{run.http_port}" if run and run.http_port else None
-
-
-def _folder() -> DataFolder:
-    if _settings.data is None:
-        raise ConfigError("give --data DIR (a data folder)")
-    return DataFolder(_settings.data)
-
-
 def _anchor() -> FileAnchor | None:
-    place = _settings.anchor_dir or (_folder().anchors if _settings.data else None)
+    given = settings.given()
+    place = given.anchor_dir or (given.folder.anchors if given.folder else None)
     return FileAnchor(place) if place and place.is_dir() else None

@@ -16,6 +16,7 @@ import gather
 import links
 import measures
 import reporting
+import viewer
 from formats import exact
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -118,7 +119,7 @@ async def _answer(download: Download, request: Request) -> Response:
 
 
 def _record(asked: Asked, sending: Sending) -> None:
-    deps.record(
+    viewer.record(
         "EXPORT",
         sending.target,
         sending.target_type,
@@ -145,7 +146,7 @@ def _packed_events(asked: Asked) -> Sending:
     """The same file in a zip, with a manifest that counts what was really written."""
     file_format = Format(asked.path["file_format"])
     pieces, counted = _pieces(asked, file_format)
-    by, columns = deps.viewer(), asked.query.get("columns", "")
+    by, columns = viewer.name(), asked.query.get("columns", "")
 
     def about() -> dict[str, Any]:
         return {

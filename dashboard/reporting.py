@@ -7,6 +7,8 @@ from dataclasses import replace
 from importlib.metadata import version
 
 import deps
+import settings
+import viewer
 from roles import Action
 
 from otel_audit.errors import ConfigError
@@ -24,8 +26,8 @@ def made(code: str, where: Filter, *, is_verified: bool = False) -> tuple[Compli
 
     Raises ConfigError for a filter that does not fit a report, StoreError and AnchorUnavailable.
     """
-    deps.need(Action.REPORT)
-    beside, troubles = read_beside(deps.data_folder(), deps.anchor_folder(), deps.anchors_file())
+    viewer.need(Action.REPORT)
+    beside, troubles = read_beside(settings.given().folder, settings.given().anchor_dir, deps.anchors_file())
     if is_verified:
         beside = replace(beside, verification=deps.verify(lambda _done, _total: None))
     return build(deps.database(), standard(code), where, deps.now_unix_nano(), beside), troubles
@@ -35,7 +37,7 @@ def sealed(code: str, where: Filter, purpose: str, *, is_verified: bool) -> tupl
     """The report and its signed zip. Raises ConfigError without a key to sign with, else as ``made``."""
     signer = _signer()
     report, _ = made(code, where, is_verified=is_verified)
-    making = Making(report.made_unix_nano, deps.viewer(), purpose, version("otel-audit"))
+    making = Making(report.made_unix_nano, viewer.name(), purpose, version("otel-audit"))
     return report, write_report(report, making, signer)
 
 
@@ -49,7 +51,7 @@ def key_or_why() -> tuple[str, str]:
 
 
 def _signer() -> Signer:
-    folder = deps.data_folder()
+    folder = settings.given().folder
     if folder is None:
         raise ConfigError("this dashboard reads a server and knows no data folder, so it has no key to sign with")
     return folder.signer()
@@ -57,6 +59,6 @@ def _signer() -> Signer:
 
 def check_commands(file: str) -> str:
     """How to check a report that was downloaded: get the public keys, then compare."""
-    folder = deps.data_folder()
+    folder = settings.given().folder
     data = shlex.quote(str(folder.path)) if folder else "DIR"
     return f"otel-audit keys export --data {data} > trust.json\notel-audit report verify {file} --trust trust.json"

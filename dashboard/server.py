@@ -25,9 +25,11 @@ if str(HERE) not in sys.path:  # as a module of the installed package; as a scri
 import deps  # noqa: E402 - found only after the line above
 import exporting  # noqa: E402
 import roles  # noqa: E402
+import settings  # noqa: E402 - found only after the line above
 import shell  # noqa: E402
 import sign_in  # noqa: E402
 import streamlit as st  # noqa: E402
+import viewer  # noqa: E402 - found only after the line above
 from sessions import Sessions, Throttle  # noqa: E402
 from starlette.concurrency import run_in_threadpool  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
@@ -106,8 +108,8 @@ def guarded(route: Route) -> Route:
     answer = route.endpoint
 
     async def endpoint(request: Request) -> Response:
-        if needed is not roles.Open.EVERYBODY and not deps.person().may(needed):
-            await run_in_threadpool(deps.record, "OPEN", route.path, "route", outcome="failure")
+        if needed is not roles.Open.EVERYBODY and not viewer.person().may(needed):
+            await run_in_threadpool(viewer.record, "OPEN", route.path, "route", outcome="failure")
             return PlainTextResponse(f"Your access token does not let you {needed}.", 403)
         found: Response = await answer(request)
         return found
@@ -187,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             sys.stderr.write(f"Nobody can sign in yet. Make an access token: {command} --name NAME --role compliance\n")
         sessions = Sessions(file)
     deps.configure(
-        deps.Settings(
+        settings.Settings(
             data=given.data,
             url=given.url,
             otlp_endpoint=given.otlp_endpoint,

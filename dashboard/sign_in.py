@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import deps
 import roles
+import viewer
 from sessions import LONGEST_NANO, NANO, Sessions, Throttle, cookie_name, is_https, session_id
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -52,7 +52,7 @@ def _is_own(headers: Headers) -> bool:
 
 
 class SignIn:
-    """Lets only those pass who are signed in, and tells the rest of a request who that is (``deps.person``)."""
+    """Lets only those pass who are signed in, and tells the rest of a request who that is (``viewer.person``)."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
         self._app, self._sessions = app, sessions
@@ -92,7 +92,7 @@ class SignIn:
                 message["headers"] = [*kept, (b"cache-control", b"no-store")]
             await send(message)
 
-        with deps.looking(person):
+        with viewer.looking(person):
             await self._app(scope, receive, not_stored if is_page else send)
 
 
@@ -137,7 +137,7 @@ class Door:
             return await self._wrong(found, onward, request.client.host if request.client else "")
         new_id, person = found
         self._sessions.sign_out(session_id(request.headers))  # one browser, one session
-        await run_in_threadpool(deps.record, "SIGN_IN", "dashboard", "sign-in", actor=person.name, always=True)
+        await run_in_threadpool(viewer.record, "SIGN_IN", "dashboard", "sign-in", actor=person.name, always=True)
         answer = RedirectResponse(onward, 303, headers=_NO_STORE)
         answer.set_cookie(
             cookie_name(request.headers),
@@ -156,7 +156,7 @@ class Door:
             return _page(onward, f"Too many wrong tokens. Wait {seconds} s.", 429, {"Retry-After": str(seconds)})
         actor = token.name if token else "unknown"  # somebody still has a token that has ended: that is worth knowing
         await run_in_threadpool(
-            deps.record, "SIGN_IN", "dashboard", "sign-in", actor=actor, outcome="failure", always=True
+            viewer.record, "SIGN_IN", "dashboard", "sign-in", actor=actor, outcome="failure", always=True
         )
         return _page(onward, "This is no valid access token. It may have expired, or been revoked.", 403)
 
@@ -183,7 +183,7 @@ def _page(onward: str, problem: str = "", status: int = 200, headers: Mapping[st
         .read_text(encoding="utf-8")
         .replace("<!--problem-->", told)
         .replace(" data-described", described)
-        .replace("{recorded}", _RECORDED if deps.recording() else _NOT_RECORDED)
+        .replace("{recorded}", _RECORDED if viewer.recording() else _NOT_RECORDED)
         .replace("{next}", escape(onward))
     )
     return HTMLResponse(page, status, headers={**_NO_STORE, **(headers or {})})

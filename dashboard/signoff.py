@@ -13,6 +13,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import deps
+import settings
+import viewer
 from formats import NANO
 from roles import Action
 
@@ -71,7 +73,7 @@ def began(week: Week, *, is_still_open: bool) -> int:
 
     ``is_still_open``: nothing else was on their screen since. Else an hour away is the end of that review.
     """
-    key, now = (deps.viewer(), week.name), deps.now_unix_nano()
+    key, now = (viewer.name(), week.name), deps.now_unix_nano()
     with _lock:
         first, last = _opened.get(key, (now, now))
         if not is_still_open and now - last > _AWAY_SECONDS * NANO:
@@ -94,7 +96,7 @@ def late(standing: Standing) -> tuple[int | None, Filter | None]:
 def review(opened: Opened, standing: Standing) -> Review:
     """Look up what there is to see of a week."""
     reader, week = deps.reader(), opened.week
-    own_where = log_review.own_accesses(week, deps.viewer())
+    own_where = log_review.own_accesses(week, viewer.name())
     arrived, arrived_where = late(standing)
     return Review(
         standing=standing,
@@ -102,7 +104,7 @@ def review(opened: Opened, standing: Standing) -> Review:
         found=log_review.findings(reader, week, opened.sizes),
         own=reader.count(own_where).events,
         own_where=own_where,
-        erased=log_review.erasers(reader, week.filter())[deps.viewer(), week.since],
+        erased=log_review.erasers(reader, week.filter())[viewer.name(), week.since],
         acted=log_review.who_acted(reader, week),
         late=arrived,
         late_where=arrived_where,
@@ -112,18 +114,18 @@ def review(opened: Opened, standing: Standing) -> Review:
 
 def settled(standing: Standing) -> SignOff | None:
     """The viewer's own signature that still says everything about the week."""
-    return signing.settled_by(deps.reader(), standing, deps.viewer())
+    return signing.settled_by(deps.reader(), standing, viewer.name())
 
 
 def is_under_way(week: Week) -> bool:
     """Whether a signature of the viewer was sent, and the receiver has not acknowledged it."""
     with _lock:
-        return (deps.viewer(), week.name) in _unacknowledged
+        return (viewer.name(), week.name) in _unacknowledged
 
 
 def arrived(week: Week) -> None:
     """The viewer's signature is in the ledger: the next review of this week begins anew."""
-    key = deps.viewer(), week.name
+    key = viewer.name(), week.name
     with _lock:
         _unacknowledged.discard(key)
         _opened.pop(key, None)
@@ -131,7 +133,7 @@ def arrived(week: Week) -> None:
 
 def receiver() -> str:
     """The receiver that records a signature. Raises StoreUnavailable when there is none, or it does not answer."""
-    url = deps.endpoint()
+    url = settings.endpoint()
     if url is None:
         raise StoreUnavailable("no receiver is known here")
     address = urlsplit(url if "//" in url else f"//{url}")
@@ -147,21 +149,21 @@ def sign(opened: Opened, conclusion: str) -> None:
 
     Raises ConfigError when the viewer may not sign, StoreUnavailable when the receiver did not acknowledge it.
     """
-    viewer, week = deps.viewer(), opened.week
-    deps.need(Action.SIGN_LOG_REVIEW)
+    name, week = viewer.name(), opened.week
+    viewer.need(Action.SIGN_LOG_REVIEW)
     with _one:
         recorder = Recorder()
-        recorder.configure(deps.SERVICE_NAME, endpoint=receiver())
+        recorder.configure(viewer.SERVICE_NAME, endpoint=receiver())
         if is_under_way(week) and not any(each.week == week and settled(each) for each in queue()):
             raise StoreUnavailable("your signature was sent, and the receiver has not acknowledged it yet")
         first, now = began(week, is_still_open=True), deps.now_unix_nano()
-        signed = Signing(week, viewer, conclusion, max(0, now - first) / NANO, opened.ledgers)
+        signed = Signing(week, name, conclusion, max(0, now - first) / NANO, opened.ledgers)
         try:
             signing.sign(deps.reader(), recorder, signed, now)
         except signing.SignedAlready:
             pass  # the second click
         except signing.NotAcknowledged:
             with _lock:
-                _unacknowledged.add((viewer, week.name))
+                _unacknowledged.add((name, week.name))
             raise
         arrived(week)

@@ -12,6 +12,7 @@ import links
 import pandas as pd
 import presenters
 import streamlit as st
+import viewer
 from components import chart, export_panel, first_run, frame
 from formats import NANO, count, esc, moment
 from presenters import ALL_TIME, PERIODS
@@ -58,7 +59,7 @@ def _ask(sizes: tuple[tuple[str, int], ...]) -> Filter:
         on_change=_first_page,
     )
     with bar.popover("More filters", icon=":material/tune:"):
-        choices = list(dict.fromkeys([*_people(deps.sight(), sizes), *st.query_params.get_all("who")]))
+        choices = list(dict.fromkeys([*_people(viewer.sight(), sizes), *st.query_params.get_all("who")]))
         people = st.multiselect("Person", choices, key="who", bind="query-params", on_change=_first_page)
     did = st.pills(
         "What they did",
@@ -153,7 +154,7 @@ def _page() -> None:
         f'<div class="sum" id="summary"><b>{totals.events:,}</b> {"access" if totals.events == 1 else "accesses"} by '
         f'<b>{esc(persons)}</b> <span class="muted">· {esc(period)}</span></div>'
     )
-    deps.record("VIEW", "accesses", "accesses", row_count=totals.events)
+    viewer.record("VIEW", "accesses", "accesses", row_count=totals.events)
     if totals.first_unix_nano is None or totals.last_unix_nano is None:
         st.html(
             '<p class="sub" style="max-width:70ch">Nobody looked, as far as this record knows. What is opened on this '

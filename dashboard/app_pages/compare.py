@@ -6,6 +6,7 @@ import comparing
 import deps
 import links
 import streamlit as st
+import viewer
 from components import compare_view, frame, integrity_view, story_view
 from formats import esc, moment
 from words import MAIN_TYPES, Row, headline, instant, kind_of
@@ -66,7 +67,7 @@ def _choose(row: Row) -> None:
 
 def _side_by_side(left: Row, right: Row) -> None:
     for row in (left, right):
-        deps.record("VIEW", links.event_key(row["origin"], row["seq"]), "entry", task_id=row["task_id"])
+        viewer.record("VIEW", links.event_key(row["origin"], row["seq"]), "entry", task_id=row["task_id"])
     found = comparing.compare(left, right)
     st.html(story_view.verdict(comparing.sentence(left, right, found)))
     for place, name, row in zip(st.columns(2), ("First", "Second"), (left, right), strict=True):

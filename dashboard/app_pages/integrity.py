@@ -8,6 +8,7 @@ import deps
 import links
 import streamlit as st
 import trust
+import viewer
 from components import frame
 from formats import count, duration, esc, moment, short_hash, zone_label
 from roles import Action
@@ -32,7 +33,7 @@ def _verify() -> None:
     st.session_state["_report"] = (report, deps.now_unix_nano())
     entries = sum(ledger.size for ledger in report.ledgers)
     outcome = "success" if report.status == "ok" else "failure"
-    deps.record("VERIFY", "ledger", "ledger", row_count=entries, outcome=outcome, always=True)
+    viewer.record("VERIFY", "ledger", "ledger", row_count=entries, outcome=outcome, always=True)
 
 
 def _standing() -> None:
@@ -40,7 +41,9 @@ def _standing() -> None:
     newest = [ledger.checkpoint.created_unix_nano for ledger in ledgers if ledger.checkpoint]
     at = f"{moment(max(newest), zone)} ({zone_label(zone, max(newest))})" if newest else ""
     slot = st.empty()
-    if deps.may(Action.VERIFY) and st.button("Verify now", type="primary", icon=":material/fact_check:", key="verify"):
+    if viewer.may(Action.VERIFY) and st.button(
+        "Verify now", type="primary", icon=":material/fact_check:", key="verify"
+    ):
         _verify()
     kept = st.session_state.get("_report")
     with slot.container():
@@ -74,7 +77,7 @@ def _finding(finding: Finding) -> str:
     link, detail = "", finding.detail
     if finding.seq is not None:
         entry = deps.reader().entry(finding.origin, finding.seq)
-        if entry is None and not deps.person().sees_whole:
+        if entry is None and not viewer.person().sees_whole:
             detail = "It is outside of the part of the record that you see."
         if entry and entry["task_id"]:
             url = links.task_url(entry["task_id"], origin=finding.origin, seq=finding.seq)
@@ -168,7 +171,7 @@ def _anchor_row(state: deps.AnchorState, now: int) -> str:
 def _tail_words(origin: str, anchored: int) -> str:
     """Since when entries wait for an anchor: until then they could be rewritten unnoticed."""
     entry = deps.reader().entry(origin, anchored)
-    if entry is None and not deps.person().sees_whole:
+    if entry is None and not viewer.person().sees_whole:
         return "could be rewritten unnoticed until anchored"
     if entry is None:
         return "the first of them is missing: press Verify now"
@@ -176,7 +179,7 @@ def _tail_words(origin: str, anchored: int) -> str:
 
 
 def _known_gaps() -> None:
-    if not deps.person().sees_whole:
+    if not viewer.person().sees_whole:
         frame.section("Known gaps", "What is missing can only be told to those who see all of the record.")
         return
     reader = deps.reader()

@@ -8,6 +8,7 @@ import deps
 import links
 import signoff
 import streamlit as st
+import viewer
 import weeks
 from components import first_run, frame, week_view
 from formats import count, esc, zone_label
@@ -85,7 +86,7 @@ def _week(name: str, standings: list[Standing]) -> None:
     if standing is None:
         _nowhere(f"{weeks.title(week)} has nothing to review: nothing was recorded then.")
         return
-    deps.record("VIEW", week.name, signoff.TARGET_TYPE)
+    viewer.record("VIEW", week.name, signoff.TARGET_TYPE)
     opened, began = _opened(week)
     found = signoff.review(opened, standing)
     frame.title(weeks.title(week), beside="Log review")
@@ -133,7 +134,7 @@ def _signature(found: Review, standings: list[Standing], opened: Opened, began: 
         signoff.arrived(week)
         st.html('<p class="sub">You signed this week. Nothing arrived in it since.</p>')
         return
-    if not deps.may(Action.SIGN_LOG_REVIEW):
+    if not viewer.may(Action.SIGN_LOG_REVIEW):
         _say("person_off", "Your role reads log reviews, and does not sign them.")
         return
     if deps.now_unix_nano() < week.until:
@@ -189,11 +190,11 @@ def _refusal(found: Review, standings: list[Standing]) -> None:
         said.append(week_view.number("Erasures of this week", found.erased, erasures, words))
     _say(
         "person_off",
-        f"You may not sign this week, {deps.viewer()}: ",
+        f"You may not sign this week, {viewer.name()}: ",
         f"{' and '.join(said)} of it {'is' if found.own + found.erased == 1 else 'are'} your own, and nobody signs off "
         "their own actions.",
     )
-    may = weeks.who_may(standings, found.acted, deps.viewer())
+    may = weeks.who_may(standings, found.acted, viewer.name())
     known = f"{', '.join(may)}, who signed before; and anybody else" if may else "Anybody"
     st.html(
         f'<dl class="kv"><dt>May sign</dt><dd>{esc(known)} without an action of their own in this week</dd>'
@@ -218,7 +219,7 @@ def _form(opened: Opened, began: int) -> None:
     now = deps.now_unix_nano()
     with st.form("sign", border=True):
         st.html(
-            f'<h3 class="h">Sign as {esc(deps.viewer())}</h3><p class="sub">You have this week '
+            f'<h3 class="h">Sign as {esc(viewer.name())}</h3><p class="sub">You have this week '
             f"{esc(weeks.open_words(began, now, zone))}, and none of its accesses and erasures is yours. Both are "
             "recorded.</p>"
         )

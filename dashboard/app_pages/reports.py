@@ -9,6 +9,7 @@ import deps
 import links
 import reporting
 import streamlit as st
+import viewer
 from components import control_view, first_run, frame, scope_bar
 from components.scope_bar import Sizes
 from formats import count, esc, local
@@ -102,7 +103,7 @@ def _download(report: Compliance) -> None:
 def _beside(report: Compliance, troubles: tuple[str, ...]) -> None:
     """What is missing, how to check the report, and what no report can say."""
     key, why_not = reporting.key_or_why()
-    missing = controls.gaps(report, is_recording=deps.recording(), why_no_key=why_not, weeks_url="/log-review")
+    missing = controls.gaps(report, is_recording=viewer.recording(), why_no_key=why_not, weeks_url="/log-review")
     if missing:
         frame.section("Not set up here", "The report says so too.", control_view.gaps(missing))
     if troubles:
@@ -134,7 +135,7 @@ def _page() -> None:
     if where.since is not None and where.until is not None and where.since >= where.until:
         st.html('<p class="lead">This period ends before it begins. Choose another.</p>')
         return
-    report, troubles = _made(deps.sight(), code, where)
+    report, troubles = _made(viewer.sight(), code, where)
     with actions.container(horizontal=True, horizontal_alignment="right"):  # noqa: SIM117 - as the layout nests
         with st.popover("Download", icon=":material/download:", type="primary"):
             _download(report)

@@ -9,6 +9,7 @@ import gather
 import links
 import reviewing
 import streamlit as st
+import viewer
 from components import figures_view as show
 from components import first_run, frame, plots, scope_bar, story_view
 from formats import count, duration, esc, moment, sentence_case
@@ -83,7 +84,7 @@ def _purpose(people: tuple[str, ...]) -> bool:
         )
         return False
     for person in people:
-        deps.record("VIEW", person, "reviewer", purpose=(why or "").strip())
+        viewer.record("VIEW", person, "reviewer", purpose=(why or "").strip())
     return True
 
 
@@ -166,7 +167,7 @@ def _groups(where: Filter, found: gather.Reviews) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    lines = _groups_of(deps.sight(), where, reviewing.GROUPS[chosen or "Kind of task"], found)
+    lines = _groups_of(viewer.sight(), where, reviewing.GROUPS[chosen or "Kind of task"], found)
     if not lines:
         st.html('<p class="sub">Nothing to compare.</p>')
         return
@@ -286,8 +287,8 @@ def _page() -> None:
                 f'<span class="muted">· {esc(period)}</span></div>')  # fmt: skip
         scope_bar.nothing("reviews")
         return
-    found = _reviews(deps.sight(), where, floor, wpm, zone)
-    charts = _charts(deps.sight(), where, zone, found)
+    found = _reviews(viewer.sight(), where, floor, wpm, zone)
+    charts = _charts(viewer.sight(), where, zone, found)
     with actions.container(horizontal=True, horizontal_alignment="right"):
         drawer = st.popover("Export", icon=":material/download:", type="primary", key="export", on_change="rerun")
         if drawer.open:

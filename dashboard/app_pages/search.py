@@ -17,6 +17,7 @@ import pandas as pd
 import presenters
 import story
 import streamlit as st
+import viewer
 from asking import Asked
 from components import chart, export_panel, filter_bar, first_run, frame, story_view, views_menu
 from formats import NANO, esc
@@ -71,7 +72,7 @@ def _chart(where: Filter, asked: Asked, first: int, last: int) -> None:
         end = max(end, deps.now_unix_nano())
     step = presenters.bar_step(begin, end)
     offset = int((now.utcoffset() or timedelta()).total_seconds())
-    histogram = _by_time(deps.sight(), where, step, offset)
+    histogram = _by_time(viewer.sight(), where, step, offset)
     period = ((begin // NANO + offset) * 1000, (end // NANO + offset) * 1000)
     chart.event_bars(presenters.bars(histogram, step, offset), step, period)
 
@@ -119,12 +120,12 @@ def _peek(row: Row, narrowed: story_view.Narrowed, within: Within) -> None:
         everything = story.in_order(reader.task(row["task_id"]))
         main = {_key(each) for each in story.main_steps(everything)} | {key}
         rows = [each for each in everything if _key(each) in main]
-        deps.record("VIEW", row["task_id"], "task", task_id=row["task_id"])
+        viewer.record("VIEW", row["task_id"], "task", task_id=row["task_id"])
         head = f'<h2 class="h">{esc(row["task_id"])}</h2>'
     else:
         entry = reader.entry(*key)
         everything = rows = [entry] if entry else []
-        deps.record("VIEW", links.event_key(*key), "entry")
+        viewer.record("VIEW", links.event_key(*key), "entry")
         head = '<h2 class="h">One event, of no task</h2>'
     head += f'<a href="{esc(url)}" target="_self">Open full record</a>'
     other = links.parse_event(st.query_params.get("compare", ""))
@@ -184,7 +185,7 @@ def _behind(asked: str) -> None:
     frame.title("Events behind a figure", sub="Exactly the events that the figure was counted from.")
     try:
         where = links.parse_filter(parse_qsl(asked, keep_blank_values=True))
-        totals, kinds = _counted(deps.sight(), where)
+        totals, kinds = _counted(viewer.sight(), where)
     except (MalformedInput, ConfigError) as exc:
         st.html(
             f'<p class="lead">This link is not complete: {esc(exc)}. '
@@ -216,14 +217,14 @@ def _page() -> None:
         return
     asked = filter_bar.ask(sizes, zone, now)
     where = asking.to_filter(asked, filter_bar.known(asked, sizes), sizes)
-    totals, kinds = _counted(deps.sight(), where)
+    totals, kinds = _counted(viewer.sight(), where)
     active = asked.words()
     matching = presenters.matching(active)
     extent = (totals.first_unix_nano, totals.last_unix_nano)
     period = presenters.period_words((asked.since, asked.until), extent, deps.now_unix_nano(), zone)
     if active:
         said = "; ".join(active)
-        deps.record("SEARCH", "", "search", key=said, filter_text=said, row_count=totals.events)
+        viewer.record("SEARCH", "", "search", key=said, filter_text=said, row_count=totals.events)
     with actions.container(horizontal=True, horizontal_alignment="right", gap="xsmall"):
         is_clear = not active and not asked.technical
         st.button(

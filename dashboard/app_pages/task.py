@@ -10,6 +10,7 @@ import links
 import story
 import streamlit as st
 import trust
+import viewer
 from components import frame, integrity_view, story_view
 from components.stepper import stepper
 from formats import count, esc, moment, zone_label
@@ -57,7 +58,7 @@ def _change(rows: Sequence[Row]) -> None:
 def _take_along(task_id: str, rows: Sequence[Row]) -> None:
     frame.section("Take it with you")
     with st.container(horizontal=True, gap="small"):
-        if deps.may(Action.EXPORT_EVENTS):
+        if viewer.may(Action.EXPORT_EVENTS):
             with st.popover("Export", icon=":material/download:", type="primary"):
                 _export(task_id)
         _links(links.task_url(task_id), rows)
@@ -70,7 +71,7 @@ def _links(url: str, rows: Sequence[Row]) -> None:
         frame.code(f"{here.scheme}://{here.netloc}{url}")
     rows = [row for row in rows if row["event_type"] != EventType.ACCESS]  # who looked is no part of the work
     traces = list(dict.fromkeys(row["trace_id"] for row in rows if row["trace_id"]))
-    if not deps.person().may_open("trace"):
+    if not viewer.person().may_open("trace"):
         return
     if len(traces) == 1:
         st.link_button("Open trace", links.trace_url(traces[0]), icon=":material/account_tree:")
@@ -98,7 +99,7 @@ def _export(task_id: str) -> None:
     for name, (label, use) in links.FORMATS.items():
         url = links.export_url(name, where, rows=events, why=why)
         st.link_button(f"{label}, {use}", url, disabled=not why, width="stretch", key=f"task_{name}")
-    if deps.may(Action.BUNDLE):
+    if viewer.may(Action.BUNDLE):
         st.link_button(
             "Evidence bundle, with proofs to hand over",
             links.bundle_url(where, why=why),
@@ -110,13 +111,13 @@ def _export(task_id: str) -> None:
 
 
 def _what_there_is(events: int) -> str:
-    what = "Everything recorded of it" if deps.person().sees_whole else "What you may see of it"
+    what = "Everything recorded of it" if viewer.person().sees_whole else "What you may see of it"
     return f"{what}: {count(events, 'event')}."
 
 
 def _one_event(row: Row) -> None:
     """The record of an event that belongs to no task."""
-    deps.record("VIEW", links.event_key(row["origin"], row["seq"]), "entry")
+    viewer.record("VIEW", links.event_key(row["origin"], row["seq"]), "entry")
     stepper("", (row["origin"], row["seq"]))
     frame.title("One event", beside=kind_of(row["event_type"]).label, sub="It belongs to no task.")
     findings = integrity_view.check([row])
@@ -142,12 +143,12 @@ def _page() -> None:
     if not everything:
         _ask(task_id)
         return
-    deps.record("VIEW", task_id, "task", task_id=task_id)
+    viewer.record("VIEW", task_id, "task", task_id=task_id)
     stepper(task_id, marked)
     rows = story.main_steps(everything)
     frame.title(task_id, beside=story.task_title(everything))
     said = story.verdict(rows or everything)
-    if not deps.person().sees_whole:  # what is outside may have resolved it
+    if not viewer.person().sees_whole:  # what is outside may have resolved it
         said = [("Of the part that you see: ", False), *said]
     st.html(story_view.verdict(said))
     findings = integrity_view.check(everything)

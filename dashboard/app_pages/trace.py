@@ -11,6 +11,7 @@ import deps
 import links
 import presenters
 import streamlit as st
+import viewer
 from components import figures_view, frame, span_view, story_view, waterfall_view
 from formats import NANO, count, duration, esc, local, moment, zone_label
 from presenters import ALL_TIME, PERIODS
@@ -206,7 +207,7 @@ def _page() -> None:
     if not rows:
         _listing(wanted)
         return
-    deps.record("VIEW", wanted, "trace")
+    viewer.record("VIEW", wanted, "trace")
     trace, others = build(row for row in rows if not is_other_record(row)), logs(rows)
     frame.title("Trace", beside=wanted)
     _summary(trace, rows, others)

@@ -8,6 +8,7 @@ import deps
 import gather
 import streamlit as st
 import using
+import viewer
 from components import figures_view as show
 from components import first_run, frame, plots, scope_bar, story_view
 from formats import count, esc
@@ -114,7 +115,7 @@ def _groups(where: Filter, found: gather.Usage) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    lines = _groups_of(deps.sight(), where, using.GROUPS[chosen or "AI model"], found.prices, found)
+    lines = _groups_of(viewer.sight(), where, using.GROUPS[chosen or "AI model"], found.prices, found)
     show.table(
         [
             chosen or "", "Calls", "Errors", "Latency, median", "90th percentile", "Tokens in", "Tokens out", "Cost",
@@ -176,7 +177,7 @@ def _compare(where: Filter, found: gather.Usage) -> None:
             bind="query-params",
         )
     by = using.GROUPS[kind or "Prompt version"]
-    lines = _groups_of(deps.sight(), where, by, found.prices, found)
+    lines = _groups_of(viewer.sight(), where, by, found.prices, found)
     groups = [calls for calls, _ in lines]
     words = {using.group_words(each.group): each.group for each in groups if each.group.strip()}
     pair = using.default_pair(groups)
@@ -236,7 +237,7 @@ def _page() -> None:
                 f'<span class="muted">· {esc(period)}</span></div>')  # fmt: skip
         scope_bar.nothing("AI calls")
         return
-    found = _usage(deps.sight(), where, zone, _prices())
+    found = _usage(viewer.sight(), where, zone, _prices())
     with actions.container(horizontal=True, horizontal_alignment="right"):  # noqa: SIM117 - as the layout nests
         with st.popover("Export", icon=":material/download:", type="primary"):
             scope_bar.export(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import deps
 import links
 import streamlit as st
+import viewer
 from formats import count, esc
 from roles import Action
 
@@ -16,7 +16,7 @@ def export_events(where: Filter, events: int, words: str, period: str, columns: 
 
     ``words`` is what narrows the view, ``columns`` the chosen ones of a table, where one can choose.
     """
-    if deps.may(Action.EXPORT_EVENTS):
+    if viewer.may(Action.EXPORT_EVENTS):
         with st.popover("Export", icon=":material/download:", type="primary", key="export"):
             _panel(where, events, words, period, columns)
 

@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 
 import deps
+import settings
 import streamlit as st
+import viewer
 from components import frame
 
 from otel_audit.errors import AuditError
@@ -27,15 +29,15 @@ _OWN = (EventType.LEDGER_OPENED, EventType.LEDGER_CLOSED, EventType.ACCESS)
 
 def is_now(sizes: Sequence[tuple[str, int]]) -> bool:
     """Whether nobody has sent an event yet."""
-    if sum(size for _, size in sizes) > _FEW or not deps.person().sees_whole:
+    if sum(size for _, size in sizes) > _FEW or not viewer.person().sees_whole:
         return False
     return not deps.reader().count(Filter(exclude_event_type=tuple(map(str, _OWN)))).events
 
 
 def show() -> None:
     """Say how to send the first event, with this receiver's own addresses, and watch for it."""
-    grpc = deps.endpoint() or "http://localhost:4317"
-    http = deps.http_endpoint() or "http://localhost:4318"
+    grpc = settings.endpoint() or "http://localhost:4317"
+    http = settings.http_endpoint() or "http://localhost:4318"
     st.html(
         '<p class="lead">Nothing has been recorded yet. Send your first event in one of these ways: this page shows it '
         "by itself, a moment later.</p>"

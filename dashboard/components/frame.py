@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 import deps
 import streamlit as st
+import viewer
 from formats import esc
 from trust import Banner
 
@@ -42,14 +43,14 @@ def code(text: str) -> None:
 
 def nothing_hidden() -> str:
     """What can be said about what is not shown: ends the text of an empty result."""
-    if deps.person().sees_whole:
+    if viewer.person().sees_whole:
         return "Nothing is hidden from you: were an event missing from the ledger, Integrity would say so."
     return "You see a part of the record: what is outside of it is not shown here."
 
 
 def or_outside() -> str:
     """What else it can mean that something was not found, for whoever sees a part of the record; as a sentence."""
-    return "" if deps.person().sees_whole else " Or it is outside of the part of the record that you see."
+    return "" if viewer.person().sees_whole else " Or it is outside of the part of the record that you see."
 
 
 def reading() -> AbstractContextManager[None]:

@@ -13,6 +13,7 @@ import links
 import measures
 import presenters
 import streamlit as st
+import viewer
 from components import frame
 from formats import count, esc
 from presenters import ALL_TIME, CUSTOM, PERIODS
@@ -42,7 +43,7 @@ def _values(sight: Sight, column: str, sizes: Sizes) -> list[str]:  # noqa: ARG0
 
 def values(column: str, sizes: Sizes) -> list[str]:
     """Values to choose from, kept by the ledgers' sizes too, so that another store never answers for this one."""
-    return _values(deps.sight(), column, sizes)
+    return _values(viewer.sight(), column, sizes)
 
 
 def choices(column: str, key: str, sizes: Sizes | None) -> list[str]:
@@ -98,7 +99,7 @@ def export(*, page: str, where: Filter, events: Filter, rows: int, said: str, pe
     )
     kind = st.segmented_control(
         "What",
-        ["Figures", "Events behind them"] if deps.may(Action.EXPORT_EVENTS) else ["Figures"],
+        ["Figures", "Events behind them"] if viewer.may(Action.EXPORT_EVENTS) else ["Figures"],
         default="Figures",
         required=True,
         key="export_what",

@@ -8,6 +8,7 @@ import deps
 import links
 import presenters
 import streamlit as st
+import viewer
 from formats import esc
 from links import Within
 
@@ -45,7 +46,7 @@ def stepper(task_id: str, marked: tuple[str, int] | None) -> None:
     if within is None:
         return
     try:
-        place, of_task = _places(deps.sight(), within.where, task_id, marked)
+        place, of_task = _places(viewer.sight(), within.where, task_id, marked)
     except ConfigError as exc:
         st.html(f'<p class="sub">The list that this link names can not be shown: {esc(exc)}.</p>')
         return

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import asking
 import deps
 import streamlit as st
+import viewer
 from formats import esc
 
 from otel_audit.errors import ConfigError
@@ -25,9 +26,9 @@ def menu(pairs: asking.Pairs, said: str) -> None:
         return
     with drawer:
         try:
-            views = kept.seen_by(deps.viewer())
-            if not deps.person().sees_whole:  # what others ask for may tell of what is outside of their part
-                views = [each for each in views if each.owner == deps.viewer()]
+            views = kept.seen_by(viewer.name())
+            if not viewer.person().sees_whole:  # what others ask for may tell of what is outside of their part
+                views = [each for each in views if each.owner == viewer.name()]
         except ConfigError as exc:
             st.html(f'<p class="sub">{esc(exc)}</p>')
             return
@@ -40,7 +41,7 @@ def _listed(kept: ViewFile, views: Sequence[SavedView], pairs: asking.Pairs) -> 
     if not views:
         st.html('<p class="sub">None yet. A view is a name for what is asked for here: its filters and columns.</p>')
     for view in views:
-        is_own = view.owner == deps.viewer()
+        is_own = view.owner == viewer.name()
         whose = ("shared" if view.is_shared else "yours") if is_own else f"shared by {view.owner}"
         current = ' aria-current="true"' if sorted(view.query) == sorted(pairs) else ""
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"view_{view.id}"):
@@ -62,7 +63,7 @@ def _listed(kept: ViewFile, views: Sequence[SavedView], pairs: asking.Pairs) -> 
 def _form(kept: ViewFile, pairs: asking.Pairs, said: str) -> None:
     with st.form("save_view", clear_on_submit=False, border=False):
         st.text_input("Save this view as", key="view_name", max_chars=MAX_NAME, placeholder="Rejected this week")
-        if deps.person().sees_whole:
+        if viewer.person().sees_whole:
             st.checkbox("Share it with everybody who may open this dashboard", key="view_shared")
         st.form_submit_button("Save", on_click=_save, args=(kept, pairs, said), icon=":material/bookmark_add:")
     if outcome := st.session_state.pop(_SAID, ""):
@@ -73,24 +74,24 @@ def _form(kept: ViewFile, pairs: asking.Pairs, said: str) -> None:
 def _save(kept: ViewFile, pairs: asking.Pairs, said: str) -> None:
     name, is_shared = st.session_state.get("view_name", ""), bool(st.session_state.get("view_shared"))
     try:
-        before = [each for each in kept.seen_by(deps.viewer()) if each.owner == deps.viewer()]
-        view = kept.save(deps.viewer(), name, pairs, is_shared=is_shared, now_unix_nano=deps.now_unix_nano())
+        before = [each for each in kept.seen_by(viewer.name()) if each.owner == viewer.name()]
+        view = kept.save(viewer.name(), name, pairs, is_shared=is_shared, now_unix_nano=deps.now_unix_nano())
     except ConfigError as exc:
         st.session_state[_SAID] = str(exc)
         return
     if view.is_shared:
-        deps.record("SHARE", view.name, "view", filter_text=said or "everything", always=True)
+        viewer.record("SHARE", view.name, "view", filter_text=said or "everything", always=True)
     elif any(each.name == view.name and each.is_shared for each in before):
-        deps.record("UNSHARE", view.name, "view", always=True)
+        viewer.record("UNSHARE", view.name, "view", always=True)
     st.session_state[_SAID] = f"Saved as “{view.name}”."
 
 
 def _delete(kept: ViewFile, view: SavedView) -> None:
     try:
-        gone = kept.delete(deps.viewer(), view.id)
+        gone = kept.delete(viewer.name(), view.id)
     except ConfigError as exc:
         st.session_state[_SAID] = str(exc)
         return
     if gone and gone.is_shared:
-        deps.record("UNSHARE", gone.name, "view", always=True)
+        viewer.record("UNSHARE", gone.name, "view", always=True)
     st.session_state[_SAID] = f"“{view.name}” is deleted."

@@ -14,6 +14,7 @@ import pytest
 import streamlit as st
 import theme
 import trust as words
+import viewer
 from streamlit.testing.v1 import AppTest
 
 from otel_audit.anchors import AnchorReading
@@ -79,7 +80,7 @@ def page(engine):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deps, "database", lambda: engine.database)
         patch.setattr(deps, "reader", lambda: Reader(engine.database))
-        patch.setattr(deps, "record", lambda *args, **kwargs: None)
+        patch.setattr(viewer, "record", lambda *args, **kwargs: None)
         patch.setattr(deps, "verify", lambda progress: shown.report)
         shown = Page()
         yield shown

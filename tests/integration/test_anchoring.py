@@ -7,6 +7,7 @@ from zipfile import ZipFile
 import boto3
 import deps
 import pytest
+import settings
 from moto.server import ThreadedMotoServer
 
 from otel_audit.anchors.file import FileAnchor
@@ -95,7 +96,7 @@ def test_checkpoints_reach_the_anchors_and_verify_reads_them_back(tmp_path, plac
     )
     monkeypatch.setenv("OTEL_AUDIT_ANCHORS_FROM", str(places))
     shared_engine.closed()
-    deps.configure(deps.Settings(data=data))
+    deps.configure(settings.Settings(data=data))
     try:
         by_dashboard, _ = deps.bundle(Filter(), "x")
     finally:

@@ -6,8 +6,10 @@ from urllib.parse import parse_qsl, urlsplit
 import deps
 import links
 import pytest
+import settings
 import streamlit as st
 import theme
+import viewer
 from formats import esc
 from streamlit.testing.v1 import AppTest
 
@@ -27,7 +29,7 @@ def recorded(monkeypatch):
     """No cached values from another store; accesses are collected instead of sent."""
     st.cache_data.clear()
     found = []
-    monkeypatch.setattr(deps, "record", lambda *args, **kwargs: found.append((args, kwargs)))
+    monkeypatch.setattr(viewer, "record", lambda *args, **kwargs: found.append((args, kwargs)))
     monkeypatch.setattr(deps, "now_unix_nano", lambda: T0 + 86400 * 10**9)
     return found
 
@@ -88,7 +90,7 @@ def test_the_trail_s_own_events_are_no_first_event(store, monkeypatch):
     ledger.add("ledger.opened")
     ledger.add("access", actor_id="u_1", attributes=[("audit.action", "VIEW")])
     ledger.write(store)
-    monkeypatch.setattr(deps, "http_endpoint", lambda: "http://127.0.0.1:4999")
+    monkeypatch.setattr(settings, "http_endpoint", lambda: "http://127.0.0.1:4999")
     app = opened()
     assert "Send your first event" in text_of(app)
     assert "curl http://127.0.0.1:4999/v1/traces" in text_of(app)
@@ -214,7 +216,7 @@ def test_a_view_is_saved_shared_and_deleted(store, recorded, monkeypatch, tmp_pa
     many(store)
     kept = ViewFile(tmp_path / "views.json")
     monkeypatch.setattr(deps, "view_file", lambda: kept)
-    monkeypatch.setattr(deps, "viewer", lambda: "ana")
+    monkeypatch.setattr(viewer, "name", lambda: "ana")
     kept.save("ben", "<b>Theirs", [("q", "x")], is_shared=True, now_unix_nano=1)
     kept.save("ben", "Private", [("q", "y")], is_shared=False, now_unix_nano=1)
     app = opened(decision=["Approved"], cols=["Task", "Decision"])

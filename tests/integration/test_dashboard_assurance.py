@@ -4,8 +4,10 @@ import time
 
 import deps
 import pytest
+import settings
 import signoff
 import streamlit as st
+import viewer
 
 from otel_audit.errors import StoreUnavailable
 from otel_audit.instrumentation import Recorder
@@ -38,8 +40,8 @@ def store(database, monkeypatch, tmp_path):
     signoff._opened.clear()
     monkeypatch.setattr(deps, "database", lambda: database)
     monkeypatch.setattr(deps, "reader", lambda: Reader(database))
-    monkeypatch.setattr(deps, "viewer", lambda: "u_9")
-    monkeypatch.setattr(deps, "record", lambda *args, **kwargs: database.recorded.append(args))
+    monkeypatch.setattr(viewer, "name", lambda: "u_9")
+    monkeypatch.setattr(viewer, "record", lambda *args, **kwargs: database.recorded.append(args))
     monkeypatch.setattr(deps, "now_unix_nano", lambda: WEEK.since + 17 * DAY * NANO)
     return database
 
@@ -125,7 +127,7 @@ def test_who_approved_an_erasure_is_refused_with_it(week, store, monkeypatch):
 def test_nobody_signs_their_own_accesses_and_the_page_says_who_may(week, monkeypatch):
     """Who had accesses in the week gets no form, but the reason with its events, and who may sign."""
     answering(monkeypatch)
-    monkeypatch.setattr(deps, "viewer", lambda: "u_1")
+    monkeypatch.setattr(viewer, "name", lambda: "u_1")
     app = opened("log_review", week=WEEK.name)
     page = text_of(app)
     assert "You may not sign this week, u_1: " in page
@@ -152,8 +154,8 @@ def test_a_week_that_can_not_be_signed_says_why(week, name, told):
 
 def test_without_a_receiver_the_page_says_what_to_do(week, monkeypatch):
     """Nobody can sign while no receiver answers; the page has the command that starts it, and the week to read."""
-    monkeypatch.setattr(deps, "endpoint", lambda: "http://127.0.0.1:9")
-    monkeypatch.setattr(deps, "_settings", deps.Settings(url="http://127.0.0.1:9"))
+    monkeypatch.setattr(settings, "endpoint", lambda: "http://127.0.0.1:9")
+    monkeypatch.setattr(settings, "_given", settings.Settings(url="http://127.0.0.1:9"))
     app = opened("log_review", week=WEEK.name)
     page = text_of(app)
     assert "Nobody can sign just now" in page
@@ -203,7 +205,7 @@ def test_the_clock_of_a_review_stops_after_an_hour_away(monkeypatch):
     """A look at an event goes on with the same review, an hour elsewhere ends it, and an open page never does."""
     now = [T0]
     signoff._opened.clear()
-    monkeypatch.setattr(deps, "viewer", lambda: "u_9")
+    monkeypatch.setattr(viewer, "name", lambda: "u_9")
     monkeypatch.setattr(deps, "now_unix_nano", lambda: now[0])
     assert signoff.began(WEEK, is_still_open=False) == T0
     now[0] += 3600 * NANO
@@ -212,7 +214,7 @@ def test_the_clock_of_a_review_stops_after_an_hour_away(monkeypatch):
     assert signoff.began(WEEK, is_still_open=True) == T0
     now[0] += 3601 * NANO
     assert signoff.began(WEEK, is_still_open=False) == now[0]
-    monkeypatch.setattr(deps, "viewer", lambda: "u_8")
+    monkeypatch.setattr(viewer, "name", lambda: "u_8")
     now[0] += NANO
     assert signoff.began(WEEK, is_still_open=True) == now[0]
 
@@ -224,9 +226,9 @@ def test_a_sign_off_is_in_the_ledger_once_and_it_still_verifies(data_folder, mon
     weeks_ago = Week.of(time.time_ns() - 14 * DAY * NANO)
     earlier_weeks(data_folder, {weeks_ago.since: ("u_1", "u_2")})
     data = data_folder.path
-    monkeypatch.setattr(deps, "viewer", lambda: "u_9")
+    monkeypatch.setattr(viewer, "name", lambda: "u_9")
     with running(data, "--no-dashboard"):
-        deps.configure(deps.Settings(data=data, wait_for_receiver=True))
+        deps.configure(settings.Settings(data=data, wait_for_receiver=True))
         try:
             app = opened("log_review", week=weeks_ago.name)
             seen = app.session_state["_week"]
@@ -245,16 +247,16 @@ def test_a_sign_off_is_in_the_ledger_once_and_it_still_verifies(data_folder, mon
             assert row["attributes_json"]["audit.row_count"] == "2"
             (head,) = [each for each in seen.ledgers if each.size]
             assert row["attributes"]["audit.log_review.ledger.1"] == f"{head.size} {head.last_hash_hex} {head.origin}"
-            monkeypatch.setattr(deps, "viewer", lambda: "u_1")
+            monkeypatch.setattr(viewer, "name", lambda: "u_1")
             with pytest.raises(Exception, match="u_1 may not sign"):
                 signoff.sign(seen, "mine")
         finally:
-            deps.configure(deps.Settings())
+            deps.configure(settings.Settings())
         assert verify(data)["status"] == "ok"
-    deps.configure(deps.Settings(data=data))
+    deps.configure(settings.Settings(data=data))
     with pytest.raises(StoreUnavailable):
         signoff.receiver()
-    deps.configure(deps.Settings())
+    deps.configure(settings.Settings())
 
 
 def reported(store):

@@ -15,6 +15,8 @@ from typing import Final
 import deps
 import exporting
 import pytest
+import settings
+import viewer
 from click.testing import CliRunner
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
@@ -41,8 +43,8 @@ def client(database, monkeypatch):
     ledger.write(database)
     found = []
     monkeypatch.setattr(deps, "reader", lambda: Reader(database))
-    monkeypatch.setattr(deps, "viewer", lambda: "u_9")
-    monkeypatch.setattr(deps, "record", lambda *args, **kwargs: found.append((args, kwargs)))
+    monkeypatch.setattr(viewer, "name", lambda: "u_9")
+    monkeypatch.setattr(viewer, "record", lambda *args, **kwargs: found.append((args, kwargs)))
     opened = TestClient(Starlette(routes=[download.route() for download in exporting.DOWNLOADS]))
     opened.recorded = found
     return opened
@@ -107,7 +109,7 @@ def reports(client, database, tmp_path, monkeypatch):
     folder = DataFolder(tmp_path / "data")
     folder.create()
     monkeypatch.setattr(deps, "database", lambda: database)
-    monkeypatch.setattr(deps, "data_folder", lambda: folder)
+    monkeypatch.setattr(settings, "_given", settings.Settings(data=folder.path))
     client.folder = folder
     return client
 
@@ -168,7 +170,7 @@ def test_a_report_that_can_not_be_made_is_refused_and_not_recorded(reports, monk
     ):
         answer = reports.get(f"/export/report/{query}")
         assert (answer.status_code, words in answer.text) == (status, True), answer.text
-    monkeypatch.setattr(deps, "data_folder", lambda: None)
+    monkeypatch.setattr(settings, "_given", settings.Settings(url="http://127.0.0.1:9"))
     assert "no key to sign with" in reports.get("/export/report/soc2.zip?why=x").text
     assert reports.recorded == []
 

@@ -12,6 +12,7 @@ import reviewing
 import streamlit as st
 import theme
 import using
+import viewer
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
@@ -32,7 +33,7 @@ def recorded(monkeypatch, tmp_path):
     """No cached values from another store, no prices of this machine; accesses are collected instead of sent."""
     st.cache_data.clear()
     found = []
-    monkeypatch.setattr(deps, "record", lambda *args, **kwargs: found.append((args, kwargs)))
+    monkeypatch.setattr(viewer, "record", lambda *args, **kwargs: found.append((args, kwargs)))
     monkeypatch.setattr(deps, "now_unix_nano", lambda: T0 + 86400 * 10**9)
     monkeypatch.setenv("OTEL_AUDIT_PRICES", str(tmp_path / "prices.toml"))
     return found

@@ -8,6 +8,7 @@ import shutil
 
 import deps
 import pytest
+import settings
 from click.testing import CliRunner
 
 from otel_audit.anchors.file import FileAnchor
@@ -114,8 +115,8 @@ def test_the_integrity_page_compares_all_that_verify_does(machine, monkeypatch):
     place.mkdir()
     (place / "00000001-2026-11-25.note").write_text(sign_digest(digest, [Signer(ORIGIN, b"x" * 32)]))
     assert run(machine, code=1) == {"UNKNOWN_KEY"}
-    monkeypatch.setattr(deps, "_settings", deps.Settings(data=machine.path))
+    monkeypatch.setattr(settings, "_given", settings.Settings(data=machine.path))
     try:
         assert {str(each.code) for each in deps.verify(lambda done, total: None).findings} == {"UNKNOWN_KEY"}
     finally:
-        deps.configure(deps.Settings())
+        deps.configure(settings.Settings())

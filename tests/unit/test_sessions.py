@@ -9,8 +9,10 @@ import deps
 import pytest
 import roles
 import server
+import settings
 import sign_in
 import theme
+import viewer
 from roles import Action, Person
 from sessions import IDLE_NANO, LONGEST_NANO, MAX_WRONG, Sessions, Throttle
 from starlette.applications import Starlette
@@ -241,13 +243,13 @@ def test_a_start_says_that_nobody_can_sign_in_yet(tokens, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         server.main(asked)
     assert "chmod 600" in capsys.readouterr().err
-    deps.configure(deps.Settings())
+    deps.configure(settings.Settings())
 
 
 @pytest.fixture
 def recorded(monkeypatch):
     found = []
-    monkeypatch.setattr(deps, "record", lambda *given, **more: found.append((given[0], given[1], more)))
+    monkeypatch.setattr(viewer, "record", lambda *given, **more: found.append((given[0], given[1], more)))
     return found
 
 
@@ -256,21 +258,21 @@ def client(sessions, recorded):
     """The door before pages, routes and a connection that tell who they were opened by."""
 
     async def who(_request):
-        return PlainTextResponse(deps.viewer())
+        return PlainTextResponse(viewer.name())
 
     async def connected(websocket):
         await websocket.accept()
         await websocket.send_text("open")
         await websocket.close()
 
-    deps.configure(deps.Settings(sessions=sessions))
+    deps.configure(settings.Settings(sessions=sessions))
     inside = [Route(f"/{page}", who) for page in roles.PAGES]
     app = Starlette(
         routes=[*server.routes(sessions), *inside, WebSocketRoute("/_stcore/stream", connected)],
         middleware=[Middleware(sign_in.SignIn, sessions=sessions)],
     )
     yield TestClient(app, base_url="http://127.0.0.1:8501", follow_redirects=False)
-    deps.configure(deps.Settings())
+    deps.configure(settings.Settings())
 
 
 def enter(client, secret, onward="/", **headers):
