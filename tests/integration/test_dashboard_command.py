@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -33,13 +34,16 @@ def test_who_ends_the_command_ends_the_dashboard(tmp_path):
 
 
 def test_the_address_is_told_once_it_can_be_opened(tmp_path):
-    """Whoever follows the link that ``up`` prints, at once, gets the dashboard."""
-    command = [sys.executable, "-m", "otel_audit", "up", "--data", str(tmp_path / "data")]
+    """Whoever follows the link that ``up`` prints, at once, gets the dashboard, which masks as the receiver does."""
+    command = [sys.executable, "-m", "otel_audit", "up", "--data", str(tmp_path / "data"), "--capture-policy", "hash"]
     ports = ["--grpc-port", "0", "--http-port", "0", "--dashboard-port", "0"]
     with subprocess.Popen([*command, *ports], stdout=subprocess.PIPE, text=True) as process:
         try:
             said = process.stdout.readline()
             assert _answers(f"{said.split()[-1]}/healthz"), said
+            if sys.platform == "linux":
+                (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+                assert b"OTEL_AUDIT_CAPTURE_POLICY=hash" in Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
         finally:
             process.terminate()
 

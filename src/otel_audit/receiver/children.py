@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,10 +23,12 @@ class Children:
     def __init__(self) -> None:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, command: list[str]) -> None:
-        """Run ``command`` (its first word a path); its output goes where ours goes."""
+    def start(self, name: str, command: list[str], variables: Mapping[str, str] | None = None) -> None:
+        """Run ``command`` (its first word a path) with ``variables`` besides ours; its output goes where ours goes."""
         self._running[name] = subprocess.Popen(
-            [sys.executable, "-I", str(WITH_PARENT), str(os.getpid()), *command], stdin=subprocess.DEVNULL
+            [sys.executable, "-I", str(WITH_PARENT), str(os.getpid()), *command],
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(variables or {})},
         )
 
     def runs(self, name: str) -> bool:

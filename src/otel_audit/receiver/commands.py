@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from otel_audit.errors import ConfigError
+from otel_audit.privacy.policy import POLICY_VARIABLE
 from otel_audit.receiver import children
 from otel_audit.receiver.logs import MaskingFormatter
 
@@ -263,7 +264,8 @@ def _run(settings: dict[str, Any], *, dashboard_port: int | None, with_demo: boo
             arguments = ["--port", str(dashboard_port), "--data", str(settings["data"]), "--wait-for-receiver", *door]
             if settings["anchor_dir"]:
                 arguments += ["--anchor-dir", str(settings["anchor_dir"])]
-            family.start("dashboard", dashboard_command(arguments))
+            # What it records of its viewers, and saves of their views, is masked as what the receiver takes.
+            family.start("dashboard", dashboard_command(arguments), {POLICY_VARIABLE: settings["capture_policy"]})
         from otel_audit.receiver.own_metrics import exported_metrics  # noqa: PLC0415 - loads the SDK
         from otel_audit.receiver.service import Receiver, ReceiverSettings  # noqa: PLC0415 - loads the engine
         from otel_audit.store.folder import RunInfo  # noqa: PLC0415 - with it
