@@ -179,9 +179,12 @@ def _raw_values(what: Field, row: Mapping[str, Any]) -> list[str]:
 
 
 def chips(pairs: Pairs) -> list[tuple[str, str, str]]:
-    """(label, value, view without it) for each filter of a view, so that each can be cleared alone."""
+    """(label, value, view without it) for each filter of a view, so that each can be cleared alone.
+
+    Not for the words and the usual kinds of event, whose own widgets are in sight and clear them.
+    """
     labels = {each.key: each.label for each in FIELDS} | {
-        "q": "Words", "type": "Event", "other": "Event", "trace": "Trace", "conf_from": "Confidence from, %",
+        "other": "Event", "trace": "Trace", "conf_from": "Confidence from, %",
         "conf_to": "Confidence to, %", "technical": "Technical spans and logs", "compare": "To compare with",
     }  # fmt: skip
     return [

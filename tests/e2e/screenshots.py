@@ -58,7 +58,8 @@ def pages_of(reader):
     """Name -> path of every page; task and trace are those of the last edited draft."""
     review = reader.page(Filter(event_type=("review",), decision=("modified",)), per_page=1)[0]
     call = reader.page(Filter(event_type=("ai_call",), task_id=review["task_id"]), per_page=1)[0]
-    other = next(each for each in reader.page(Filter(event_type=("ai_call",))) if each["task_id"] != review["task_id"])
+    like = Filter(event_type=("ai_call",), prompt_name=(call["prompt_name"],))
+    other = next(each for each in reader.page(like) if each["task_id"] != review["task_id"])
     a, b, event = (f"{each['origin']}:{each['seq']}" for each in (call, other, review))
     within = {"within": urlencode({"event_type": "review"}), "view": "type=Review"}
     return {
@@ -104,7 +105,7 @@ def shot(page, place, *, whole=False):
 
 def take_panels(page, url, folder, scheme):
     """What opens on the search page: the story beside the table, and the export."""
-    page.goto(url + "/?type=Review&type=AI+call")
+    page.goto(url + "/?type=Review")
     browsing.ready(page)
     browsing.click_row(page, 1)
     page.wait_for_load_state("networkidle")

@@ -109,15 +109,18 @@ def test_every_filter_is_said_and_asked_for():
 
 
 def test_each_chip_clears_its_filter_alone():
-    """A chip's link is the view without that one value; the period, the zone and the other filters stay."""
+    """A chip's link is the view without that one value; the period, the zone and the other filters stay.
+
+    What stands above it, words and kinds of event, needs no chip.
+    """
     state = {"q": "a&b", "period": "All", "decision": ["Edited", "Rejected"], "conf_to": 0, "technical": False}
-    state |= {"tz": "UTC", "from": NOW.date(), "trace": ""}
+    state |= {"tz": "UTC", "from": NOW.date(), "trace": "", "type": ["Review"], "other": ["Erasure"]}
     view = asking.query(state)
     found = {(label, value): url for label, value, url in asking.chips(view)}
     assert set(found) == {
-        ("Words", "a&b"), ("Decision", "Edited"), ("Decision", "Rejected"), ("Confidence to, %", "0"),
+        ("Event", "Erasure"), ("Decision", "Edited"), ("Decision", "Rejected"), ("Confidence to, %", "0"),
     }  # fmt: skip
-    assert found["Decision", "Edited"] == "/?q=a%26b&period=All&decision=Rejected&conf_to=0&tz=UTC"
+    assert found["Decision", "Edited"] == "/?q=a%26b&period=All&type=Review&decision=Rejected&other=Erasure&conf_to=0&tz=UTC"
     assert asking.toggled(view, "status", "OK").endswith("&tz=UTC&status=OK")
 
 
