@@ -24,6 +24,8 @@ ACTIONS: Final[Mapping[str, str]] = {
 _WORDS: Final = {action: label for label, action in ACTIONS.items()} | {
     "SHARE": "Shared a view",
     "UNSHARE": "Stopped sharing a view",
+    "SET_PRICE": "Set a price",
+    "REMOVE_PRICE": "Removed a price",
 }
 
 

@@ -30,6 +30,7 @@ from otel_audit.model import Filter, Finding
 from otel_audit.reports.bundle.evidence import Collector
 from otel_audit.reports.bundle.writer import Made, Making, write_bundle
 from otel_audit.reports.evidence_sources import evidence_to_hand_over, read_evidence
+from otel_audit.reports.price_file import PriceFile
 from otel_audit.reports.saved_views import ViewFile
 from otel_audit.reports.verification import Progress, Report, check_entries, verify_database
 from otel_audit.store.analytics import Analytics
@@ -93,13 +94,13 @@ def analytics() -> Analytics:
     return Analytics(database(), viewer.sight())
 
 
-def price_file() -> Path | None:
-    """The operator's own prices: OTEL_AUDIT_PRICES, else ``prices.toml`` in the data folder; it need not exist."""
+def price_file() -> PriceFile | None:
+    """The operator's own prices: OTEL_AUDIT_PRICES, else ``prices.toml`` in the data folder; None without either."""
     given = os.environ.get("OTEL_AUDIT_PRICES", "").strip()
     if given:
-        return Path(given)
+        return PriceFile(Path(given))
     data = settings.given().data
-    return data / "prices.toml" if data else None
+    return PriceFile(data / "prices.toml") if data else None
 
 
 def anchors_file() -> Path | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import deps
@@ -17,7 +16,7 @@ from using import Cost
 
 from otel_audit.errors import ConfigError
 from otel_audit.model import Called, ConfidenceBin, Filter, QuickReview
-from otel_audit.reports.prices import PriceTable, parse_prices
+from otel_audit.reports.prices import PriceTable
 from otel_audit.reports.reviews import QUICK_FLOOR, WORDS_PER_MINUTE
 from otel_audit.store.analytics import FirstDecisions
 
@@ -123,13 +122,8 @@ class Usage:
 
 def prices() -> PriceTable | None:
     """The operator's prices; None when there is no such file. Raises ConfigError for one that can not be read."""
-    place = deps.price_file()
-    if place is None or not place.is_file():
-        return None
-    try:
-        return parse_prices(place.read_text(encoding="utf-8"), str(place))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{place}: this file can not be read: {exc}") from exc
+    file = deps.price_file()
+    return file.read() if file else None
 
 
 def prices_or_none() -> PriceTable | None:
@@ -138,11 +132,6 @@ def prices_or_none() -> PriceTable | None:
         return prices()
     except ConfigError:
         return None
-
-
-def price_example() -> str:
-    """The example that is shipped: how a price file is written, without a price."""
-    return (Path(__file__).parent / "prices.example.toml").read_text(encoding="utf-8")
 
 
 def usage(where: Filter, zone: str, table: PriceTable | None) -> Usage:

@@ -24,6 +24,7 @@ class Action(StrEnum):
     REPORT = "make reports"
     VERIFY = "verify"
     SIGN_LOG_REVIEW = "sign log reviews"
+    SET_PRICES = "set prices"
 
 
 class Open(StrEnum):
@@ -58,6 +59,7 @@ ACTIONS: Final[Mapping[Action, frozenset[Role]]] = {
     Action.REPORT: frozenset({_C, _A}),
     Action.VERIFY: frozenset({_C, _E, _A}),
     Action.SIGN_LOG_REVIEW: frozenset({_C}),
+    Action.SET_PRICES: frozenset({_C, _E, _P}),
 }
 
 # By the path as it is registered.
@@ -73,7 +75,9 @@ ROUTES: Final[Mapping[str, Action | Open]] = {
 
 # What counts over all of the record, also over entries that are not listed: nobody has it whose token has a scope.
 WHOLE_PAGES: Final = frozenset({"reviewers", "usage", "reports", "log-review", "access"})
-WHOLE_ACTIONS: Final = frozenset({Action.EXPORT_FIGURES, Action.BUNDLE, Action.REPORT, Action.SIGN_LOG_REVIEW})
+WHOLE_ACTIONS: Final = frozenset(
+    {Action.EXPORT_FIGURES, Action.BUNDLE, Action.REPORT, Action.SIGN_LOG_REVIEW, Action.SET_PRICES}
+)
 
 _EVERYTHING: Final = Filter()
 

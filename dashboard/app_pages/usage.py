@@ -10,7 +10,7 @@ import streamlit as st
 import using
 import viewer
 from components import figures_view as show
-from components import first_run, frame, plots, scope_bar, story_view
+from components import first_run, frame, plots, prices_panel, scope_bar, story_view
 from formats import count, esc
 from measures import MIN_N, Figure, scope_words
 from using import Cost
@@ -205,21 +205,6 @@ def _compare(where: Filter, found: gather.Usage) -> None:
     )
 
 
-def _cost_help(prices: PriceTable | None) -> None:
-    place = deps.price_file()
-    with st.expander("Where the prices come from", icon=":material/payments:"):
-        if prices:
-            st.html(f'<p class="sub">{count(len(prices.prices), "price")} in {esc(prices.currency)}, from '
-                    f"<code>{esc(place or '')}</code>: your own, read anew each time.</p>")  # fmt: skip
-        else:
-            there = f"<code>{esc(place)}</code>" if place else "the file that <code>OTEL_AUDIT_PRICES</code> names"
-            st.html(
-                '<p class="sub">No prices are built in, because they are a matter of your contract. '
-                f"Write yours to {there}:</p>"
-            )
-        frame.code(gather.price_example())
-
-
 def _page() -> None:
     sizes = deps.reader().sizes()
     head, actions = st.columns([3, 2], vertical_alignment="bottom")
@@ -262,7 +247,8 @@ def _page() -> None:
     with right:
         _drift(found)
     _compare(where, found)
-    _cost_help(found.prices)
+    models = sorted(filter(None, found.costs), key=lambda name: (not found.costs[name].unpriced, name))
+    prices_panel.show_prices(found.prices, models)
     st.html(
         f'<p class="foot">A rate or percentile needs at least {MIN_N}. Each number links to its events. A '
         "call that several reported counts once.</p>"

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import deps
@@ -13,6 +14,7 @@ import streamlit as st
 import theme
 import using
 import viewer
+from roles import Action
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
@@ -194,13 +196,64 @@ def test_few_reviews_have_no_percentile(store):
     assert "half of them" not in page
 
 
+def set_price(app, model, price_in, price_out):
+    """Fill in the form and send it."""
+    app.selectbox(key="price_model").set_value(model)
+    if price_in is not None:
+        app.number_input(key="price_input").set_value(price_in)
+    if price_out is not None:
+        app.number_input(key="price_output").set_value(price_out)
+    next(each for each in app.button if each.label == "Set price").click().run()
+    return text_of(app)
+
+
+def test_prices_are_set_on_the_page(store, recorded, tmp_path):
+    """Who may set prices does it on the page: it counts at once, is recorded, replaced by another, and removed."""
+    history(store)
+    app = opened("usage")
+    app.session_state["prices"] = True
+    app.run()
+    assert app.selectbox(key="price_model").options == ["atlas-1", "atlas-2"]
+    assert "Give a model, and what its input and its output cost." in set_price(app, "atlas-1", 2.0, None)
+    assert not (tmp_path / "prices.toml").exists()
+    for output, cost in ((10.0, "0.0800"), (20.0, "0.1200")):  # of 20 answers, with 20,000 and 4,000 tokens
+        page = set_price(app, "atlas-1", 2.0, output)
+        assert "Set the price of “atlas-1”." in page
+        assert f"{cost} EUR" in page
+    (price,) = parse_prices((tmp_path / "prices.toml").read_text(), "here").prices
+    assert (price.model, price.output) == ("atlas-1", 20)
+    assert app.selectbox(key="price_model").options == ["atlas-2", "atlas-1"]  # what has no price comes first
+    app.selectbox(key="price_gone").select_index(0).run()
+    app.button(key="remove_price").click().run()
+    assert "Removed the price of “atlas-1”." in text_of(app)
+    assert [args for args, _ in recorded] == [
+        ("SET_PRICE", "atlas-1", "price"), ("SET_PRICE", "atlas-1", "price"), ("REMOVE_PRICE", "atlas-1", "price"),
+    ]  # fmt: skip
+    assert "output = 20" in recorded[1][1]["filter_text"]
+
+
+def test_a_role_that_reads_prices_does_not_set_them(store, monkeypatch):
+    """Without the right to, the panel shows the prices and no form."""
+    history(store)
+    monkeypatch.setattr(viewer, "may", lambda action: action is not Action.SET_PRICES)
+    app = opened("usage")
+    app.session_state["prices"] = True
+    app.run()
+    assert "does not set them" in text_of(app)
+    assert not [each for each in app.button if each.label == "Set price"]
+
+
 def test_a_bad_price_file_is_told(store, tmp_path):
     """A price file that can not be read is named with its fault, and the page goes on without prices."""
     history(store)
     (tmp_path / "prices.toml").write_text("currency = 'EUR'\n[[price]]\nmodel = 'x'\ninput = 1")
-    page = text_of(opened("usage"))
-    assert "price 1: output is missing" in page
-    assert "<b>45</b> AI calls" in page
+    app = opened("usage")
+    app.session_state["prices"] = True
+    app.run()
+    assert "price 1: output is missing" in text_of(app)
+    assert "<b>45</b> AI calls" in text_of(app)
+    assert "Set the price of" not in set_price(app, "atlas-1", 2.0, 2.0)
+    assert (tmp_path / "prices.toml").read_text().endswith("input = 1")  # whoever wrote it mends it
 
 
 @pytest.mark.parametrize(
@@ -226,16 +279,18 @@ def test_prices_change_and_caches_have_their_own():
         '[[price]]\nmodel = "m"\nsince = 2026-06-01\ninput = 4\noutput = 10\ncache_read = 1',
         "prices.toml",
     )
-    row = {"provider": "p", "model": "m", "input_tokens": 1_000_000, "output_tokens": 0,
+    row = {"provider": "p", "model": "m", "asked_model": "", "input_tokens": 1_000_000, "output_tokens": 0,
            "cache_read_tokens": 500_000, "cache_write_tokens": 0}  # fmt: skip
     assert table.cost({**row, "day": "2026-05-31"}) == 1
     assert table.cost({**row, "day": "2026-06-01"}) == 2.5
     assert table.cost({**row, "day": "2026-06-01", "model": "other"}) is None
+    assert table.cost({**row, "day": "2026-06-01", "model": "m-2026-04-14", "asked_model": "m"}) == 2.5
 
 
 def test_the_shipped_example_names_no_price():
     """The example is a valid file without a single price."""
-    assert parse_prices(gather.price_example(), "example").prices == ()
+    example = Path(gather.__file__).with_name("prices.example.toml")
+    assert parse_prices(example.read_text(encoding="utf-8"), "example").prices == ()
 
 
 def test_the_events_behind_a_figure_are_shown(store):

@@ -39,6 +39,8 @@ ACCESS_VERBS: Final = {
     "SIGN_IN": "signed in to",
     "SIGN_OUT": "signed out of",
     "OPEN": "was refused",
+    "SET_PRICE": "set the price of",
+    "REMOVE_PRICE": "removed the price of",
 }
 
 _TARGETS: Final = {

@@ -5,8 +5,9 @@ No price is built in: prices are a matter of your contract. ``dashboard/prices.e
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -23,6 +24,8 @@ _KEYS: Final = {"model", "provider", "since", *_RATES}
 @dataclass(frozen=True, slots=True)
 class Price:
     """Prices for a million tokens of the models that ``model`` matches (``*`` stands for anything), from ``since`` on.
+
+    A call is matched by the model that was asked for and by the one that answered, such as a dated version of it.
 
     Where ``cache_read`` or ``cache_write`` is None, those tokens cost what other input costs.
     """
@@ -43,21 +46,23 @@ class PriceTable:
     currency: str
     prices: Sequence[Price]
 
-    def of(self, provider: str, model: str, day: date) -> Price | None:
+    def of(self, provider: str, models: Iterable[str], day: date) -> Price | None:
         """The price that holds: the newest ``since`` that has come, and of the same day the one that stands last."""
         fitting = [
             price
             for price in self.prices
-            if price.since <= day and fnmatchcase(model, price.model) and fnmatchcase(provider, price.provider)
+            if price.since <= day
+            and any(fnmatchcase(model, price.model) for model in models)
+            and fnmatchcase(provider, price.provider)
         ]
         return max(enumerate(fitting), key=lambda each: (each[1].since, each[0]))[1] if fitting else None
 
     def cost(self, row: Mapping[str, Any]) -> Decimal | None:
-        """What the tokens of a row (day, provider, model and the four counts) cost; None without a price.
+        """What the tokens of a row (day, provider, both models and the four counts) cost; None without a price.
 
         ``input_tokens`` includes those read from and written to a cache, as the OpenTelemetry conventions say.
         """
-        price = self.of(row["provider"], row["model"], date.fromisoformat(row["day"]))
+        price = self.of(row["provider"], (row["model"], row["asked_model"]), date.fromisoformat(row["day"]))
         if price is None:
             return None
         read, written = row["cache_read_tokens"], row["cache_write_tokens"]
@@ -86,6 +91,34 @@ def parse_prices(text: str, place: str) -> PriceTable:
     if set(read) - {"currency", "price"} or not isinstance(prices, list):
         raise ConfigError(f"{place}: only `currency` and [[price]] are known here")
     return PriceTable(currency.strip(), tuple(_price(each, f"{place}: price {n}") for n, each in enumerate(prices, 1)))
+
+
+def format_prices(table: PriceTable) -> str:
+    """Write a price file that ``parse_prices`` reads as this table.
+
+    >>> print(format_prices(PriceTable("EUR", [Price("gpt-*", Decimal("2.5"), Decimal(10))])), end="")
+    currency = "EUR"
+    <BLANKLINE>
+    [[price]]
+    model = "gpt-*"
+    input = 2.5
+    output = 10
+    """
+    lines = [f"currency = {_quoted(table.currency)}"]
+    for price in table.prices:
+        lines += ["", "[[price]]", f"model = {_quoted(price.model)}"]
+        if price.provider != "*":
+            lines.append(f"provider = {_quoted(price.provider)}")
+        if price.since != date.min:
+            lines.append(f"since = {price.since.isoformat()}")
+        rates = [(name, getattr(price, name)) for name in _RATES]
+        lines += [f"{name} = {rate:f}" for name, rate in rates if rate is not None]
+    return "\n".join([*lines, ""])
+
+
+def _quoted(text: str) -> str:
+    """A basic string of TOML: JSON's escapes are TOML's, which also wants U+007F escaped (toml.io/en/v1.0.0#string)."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _price(given: Any, place: str) -> Price:

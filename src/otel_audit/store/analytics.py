@@ -135,7 +135,7 @@ class Analytics:
         return self._rows("analytics_calls_by_day", where, zone=zone)
 
     def tokens(self, where: Filter, group: str) -> list[Row]:
-        """Rows with grp, day (UTC), provider, model and the four token counts that have a price."""
+        """Rows with grp, day (UTC), provider, model, asked_model and the four token counts that have a price."""
         return self._rows("analytics_tokens", where, group=_group(group))
 
     def extent(self, where: Filter, types: Sequence[str]) -> tuple[int, int | None, int | None]:

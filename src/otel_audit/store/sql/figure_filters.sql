@@ -36,7 +36,7 @@
     WHERE f.event_type = 'review' AND f.decision NOT IN ('', 'abandoned', 'escalated') AND f.duplicate_of = ''
       AND f.task_id != '' AND f.reviewer_id != ''
     GROUP BY f.task_id
-    HAVING uniqExact(f.reviewer_id) > 1
+    HAVING min(f.reviewer_id) != max(f.reviewer_id)
 ))
 
 -- name: quick (opened to decided in less than max(floor, words at the reading speed); words are three for four
