@@ -392,14 +392,17 @@ def test_a_link_with_every_kind_of_filter_and_chips_that_clear(page, up):
     expect(page.locator("#summary")).to_contain_text("reason none")
 
 
-def test_an_evidence_bundle_is_downloaded_and_checks(page, up, tmp_path):
-    """The task page gives an evidence bundle that the program in it finds in order, and that is recorded."""
+@pytest.mark.parametrize("is_list", [False, True], ids=["task", "list"])
+def test_an_evidence_bundle_is_downloaded_and_checks(page, up, tmp_path, is_list):
+    """A task and a list give an evidence bundle that the program in it finds in order, and that is recorded."""
     task = up.tasks[5]
     run("checkpoint", "--data", str(up.data))
-    go(page, f"{up.url}/task?id={task}")
+    go(page, f"{up.url}/?period=All&q={task}" if is_list else f"{up.url}/task?id={task}")
     page.get_by_role("button", name="Export").click()
     page.get_by_role("textbox", name="Why are you exporting?").fill("complaint 77")
     page.keyboard.press("Enter")
+    if is_list:
+        page.get_by_role("radio", name="Evidence bundle").click()
     link = page.get_by_role("link", name="Evidence bundle")
     expect(link).to_have_attribute("href", re.compile("why=complaint"))
     address = up.url + link.get_attribute("href")
