@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,6 +22,7 @@ from streamlit.testing.v1 import AppTest
 from otel_audit.errors import ConfigError
 from otel_audit.model import Filter
 from otel_audit.reports.prices import parse_prices
+from otel_audit.store import analytics, filters
 from otel_audit.store.analytics import Analytics
 from otel_audit.store.reader import Reader
 from tests.integration.ledger_rows import T0, LedgerRows
@@ -194,6 +196,33 @@ def test_few_reviews_have_no_percentile(store):
     assert "<b>4</b> reviews were decided" in page
     assert "too few (4)" in page
     assert "half of them" not in page
+
+
+@pytest.mark.parametrize(("since", "until"), [(0, None), (9, None), (None, 9), (4, 13), (12, 31), (38, 60), (50, 60)])
+@pytest.mark.parametrize("narrowed", [{}, {"task_kind": ("claim",)}, {"reviewer_id": ("u_2",)}], ids=str)
+def test_a_period_only_narrows_what_is_read(store, monkeypatch, since, until, narrowed):
+    """Figures of a period and the events behind them are the same, whether its limits are in the subqueries or not."""
+    history(store)
+    nano = HOUR * 10**9
+    bounds = {"since": since and T0 + since * nano + 30, "until": until and T0 + until * nano + 601 * 10**9}
+    where = replace(everything(store), **bounds, **narrowed)
+
+    def asked():
+        figures = Analytics(store)
+        sets = {name: replace(where, figure=name) for name in ("first_decisions", "double_reviewed", "calibrated")}
+        sets["quick"] = replace(where, figure="quick", quick_floor=10, words_per_minute=400)
+        listed = {name: {(row["origin"], row["seq"]) for row in Reader(store).page(behind, per_page=500)}
+                  for name, behind in sets.items()}  # fmt: skip
+        return (listed, figures.first_decisions(where, "UTC", by_call=True), figures.double_reviewed(where),
+                figures.quick(sets["quick"], 500), figures.escalations(where))  # fmt: skip
+
+    narrow = asked()
+    for module in (filters, analytics):
+        monkeypatch.setattr(
+            module, "in_period", lambda text, *_: text.replace("/*period*/", "").replace("/*tasks*/", "")
+        )
+    assert asked() == narrow
+    assert any(narrow[0].values()) or (since or 0) >= 38
 
 
 def set_price(app, model, price_in, price_out):

@@ -14,7 +14,7 @@ from typing import Any, Final
 from otel_audit.errors import ConfigError
 from otel_audit.model import Called, ConfidenceBin, Filter, QuickReview, Reviewed, Sight
 from otel_audit.store.database import Database
-from otel_audit.store.filters import EVERYTHING, conditions
+from otel_audit.store.filters import EVERYTHING, conditions, in_period
 from otel_audit.store.sql_text import sql, sql_blocks
 
 _GROUPS: Final = sql_blocks("analytics_groups")
@@ -159,7 +159,8 @@ class Analytics:
         for name, expression in _GROUPS.items():
             text = text.replace(f"/*{name}*/", expression if of_calls else "''")
         with self._database.client() as client:
-            result = client.query(text.replace("/*filter*/", condition), parameters=values | parameters)
+            text = in_period(text.replace("/*filter*/", condition), where)
+            result = client.query(text, parameters=values | parameters)
         names = result.column_names
         return [dict(zip(names, each, strict=True)) for each in zip(*result.result_columns, strict=True)]
 

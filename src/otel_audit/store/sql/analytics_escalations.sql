@@ -12,7 +12,9 @@ FROM (
         SELECT task_id, end_time, decision
         FROM audit_entries
         WHERE event_type = 'review' AND decision NOT IN ('', 'abandoned') AND duplicate_of = ''
-          AND task_id IN (SELECT task_id FROM audit_entries WHERE event_type = 'escalation')
+          AND task_id IN (
+              SELECT e.task_id FROM audit_entries AS e
+              WHERE e.event_type = 'escalation' AND e.duplicate_of = '' /*filter*/)
     ) AS r ON s.task_id = r.task_id AND s.event_time < r.end_time
 )
 GROUP BY code, outcome

@@ -38,6 +38,7 @@ FROM (
         WHERE e.duplicate_of = '' AND e.task_id != ''
           AND ((e.event_type = 'review' AND e.decision NOT IN ('', 'abandoned'))
                OR (e.event_type = 'ai_call' AND e.status != 'error' AND e.error_type = ''))
+          /*tasks*/
         GROUP BY e.task_id
         HAVING notEmpty(calls) AND notEmpty(reviews)
     )

@@ -21,11 +21,12 @@
     SELECT f.task_id, min(f.end_time)
     FROM audit_entries AS f
     WHERE f.event_type = 'review' AND f.decision NOT IN ('', 'abandoned') AND f.duplicate_of = '' AND f.task_id != ''
+      /*tasks*/
     GROUP BY f.task_id
 ) AND e.task_id IN (
     SELECT task_id
     FROM audit_entries
-    WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = ''
+    WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = '' /*tasks*/
 ))
 
 -- name: double_reviewed (decisions, other than to hand on, in tasks that two or more people decided)
@@ -34,7 +35,7 @@
     SELECT f.task_id
     FROM audit_entries AS f
     WHERE f.event_type = 'review' AND f.decision NOT IN ('', 'abandoned', 'escalated') AND f.duplicate_of = ''
-      AND f.task_id != '' AND f.reviewer_id != ''
+      AND f.task_id != '' AND f.reviewer_id != '' /*tasks*/
     GROUP BY f.task_id
     HAVING min(f.reviewer_id) != max(f.reviewer_id)
 ))
@@ -45,15 +46,17 @@
  AND e.duration_ms IS NOT NULL AND (e.origin, e.seq) IN (
     SELECT q.origin, q.seq
     FROM (
-        SELECT origin, seq, task_id, duration_ms
-        FROM audit_entries
-        WHERE event_type = 'review' AND decision NOT IN ('', 'abandoned', 'escalated') AND duplicate_of = ''
+        SELECT e.origin AS origin, e.seq AS seq, e.task_id AS task_id, e.duration_ms AS duration_ms
+        FROM audit_entries AS e
+        WHERE e.event_type = 'review' AND e.decision NOT IN ('', 'abandoned', 'escalated') AND e.duplicate_of = ''
+          /*period*/
     ) AS q
     LEFT JOIN (
         SELECT task_id, argMax(ifNull(output_tokens, 0) - least(ifNull(reasoning_tokens, 0), ifNull(output_tokens, 0)),
                                event_time) AS tokens
         FROM audit_entries
         WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = '' AND task_id != ''
+          /*tasks*/
         GROUP BY task_id
     ) AS d ON d.task_id = q.task_id
     WHERE q.duration_ms / 1000
@@ -72,11 +75,12 @@
     SELECT f.task_id, min(f.end_time)
     FROM audit_entries AS f
     WHERE f.event_type = 'review' AND f.decision NOT IN ('', 'abandoned') AND f.duplicate_of = '' AND f.task_id != ''
+      /*tasks*/
     GROUP BY f.task_id
 ) AND e.task_id IN (
     SELECT task_id
     FROM audit_entries
-    WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = ''
+    WHERE event_type = 'ai_call' AND duplicate_of = '' AND status != 'error' AND error_type = '' /*tasks*/
     GROUP BY task_id
     HAVING argMax(ifNull(confidence, -1), event_time) >= 0
 ))

@@ -63,6 +63,9 @@ e.confidence >= {confidence_from:Float64}
 -- name: confidence_to
 e.confidence <= {confidence_to:Float64}
 
+-- name: tasks (for subqueries of figures that look at all of a task: those that the filter has a review of)
+AND task_id IN (SELECT e.task_id FROM audit_entries AS e WHERE e.event_type = 'review' AND e.task_id != '' /*period*/)
+
 -- name: sizes (a frozen view: the entries of one ledger below a size; joined with OR for several ledgers. `beyond` is NOT these)
 (e.origin = {origin:String} AND e.seq < {size:UInt64})
 
