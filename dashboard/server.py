@@ -8,13 +8,15 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import importlib
 import ipaddress
 import re
 import shlex
 import sys
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -129,7 +131,17 @@ def build_app(hosts: Sequence[str] = (_LOOPBACK, "localhost"), sessions: Session
     ]
     if sessions is not None:
         middleware.append(Middleware(sign_in.SignIn, sessions=sessions))
-    return st.App(HERE / "app.py", routes=[*shell.routes(), *routes(sessions)], middleware=middleware)
+    return st.App(
+        HERE / "app.py", routes=[*shell.routes(), *routes(sessions)], middleware=middleware, lifespan=_warmed_up
+    )
+
+
+@asynccontextmanager
+async def _warmed_up(_app: object) -> AsyncIterator[None]:
+    """Load what draws charts while the first viewer is on the way: it takes as long as all the rest of a first page."""
+    loading = threading.Thread(target=importlib.import_module, args=("components.chart",), daemon=True)
+    loading.start()
+    yield
 
 
 def routes(sessions: Sessions | None) -> list[Route]:
