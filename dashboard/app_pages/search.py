@@ -184,7 +184,7 @@ def _behind(asked: str) -> None:
     """The events behind a figure of another page: exactly its filter, which the URL carries."""
     frame.title("Events behind a figure", sub="Exactly the events that the figure was counted from.")
     try:
-        where = links.parse_filter(parse_qsl(asked, keep_blank_values=True))
+        where = deps.reader().frozen(links.parse_filter(parse_qsl(asked, keep_blank_values=True)))
         totals, kinds = _counted(viewer.sight(), where)
     except (MalformedInput, ConfigError) as exc:
         st.html(
