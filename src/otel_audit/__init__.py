@@ -22,28 +22,33 @@ None of these functions raises into the application unless it was asked to (a st
 ``error_counts`` tells how often one failed.
 """
 
-from otel_audit.instrumentation import (
-    Ticket,
-    abandon_review,
-    ai_call,
-    confidence,
-    configure,
-    context,
-    current_review,
-    error_counts,
-    escalate,
-    finish_review,
-    flush,
-    logger,
-    prompt,
-    record_access,
-    reopen,
-    resolve,
-    review,
-    review_timer_js,
-    start_review,
-    task,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otel_audit.instrumentation import (
+        Ticket,
+        abandon_review,
+        ai_call,
+        confidence,
+        configure,
+        context,
+        current_review,
+        error_counts,
+        escalate,
+        finish_review,
+        flush,
+        logger,
+        prompt,
+        record_access,
+        reopen,
+        resolve,
+        review,
+        review_timer_js,
+        start_review,
+        task,
+    )
 
 __all__ = [
     "Ticket",
@@ -67,3 +72,17 @@ __all__ = [
     "start_review",
     "task",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what applications use when it is used: the commands share the package, and need none of it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from otel_audit import instrumentation  # noqa: PLC0415 - as said above
+
+    globals().update({each: getattr(instrumentation, each) for each in __all__})
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

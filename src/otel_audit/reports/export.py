@@ -11,12 +11,8 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from itertools import accumulate
 from math import isfinite
 from typing import Any, BinaryIO, Final
-
-import pyarrow as pa
-from pyarrow import parquet
 
 from otel_audit.errors import ConfigError
 from otel_audit.ledger.schema import STORED_COLUMNS, ColumnType
@@ -41,19 +37,17 @@ __all__ = [
 Row = dict[str, Any]
 Blocks = Iterable[list[Row]]
 
-_COLUMN_TYPES: Final = {column.name: column.type for column in STORED_COLUMNS}
-_COLUMN_TYPES["content"] = ColumnType.STRING_MAP  # of a row: the texts; the commitments have a key of their own
-_TIMES: Final = tuple(name for name, kind in _COLUMN_TYPES.items() if kind is ColumnType.TIME)
-_FLOATS: Final = tuple(name for name, kind in _COLUMN_TYPES.items() if kind is ColumnType.OPTIONAL_FLOAT)
+COLUMN_TYPES: Final = {column.name: column.type for column in STORED_COLUMNS}
+COLUMN_TYPES["content"] = ColumnType.STRING_MAP  # of a row: the texts; the commitments have a key of their own
+_TIMES: Final = tuple(name for name, kind in COLUMN_TYPES.items() if kind is ColumnType.TIME)
+_FLOATS: Final = tuple(name for name, kind in COLUMN_TYPES.items() if kind is ColumnType.OPTIONAL_FLOAT)
 # After the columns of the ledger: the commitments to the texts, and where texts joined from log records stand.
-_EXTRA: Final = ("content_commitments", "content_from")
-FIELDS: Final = (*_COLUMN_TYPES, *_EXTRA)
+EXTRA: Final = ("content_commitments", "content_from")
+FIELDS: Final = (*COLUMN_TYPES, *EXTRA)
 # What may be chosen, of any format: the columns of a CSV, where each text is one, and every field beside them.
 COLUMNS: Final = tuple(dict.fromkeys((*CSV_COLUMNS, *FIELDS)))
 _TEXTS: Final = frozenset(CSV_COLUMNS) - frozenset(FIELDS)
 
-_GROUP_ROWS: Final = 50_000
-_GROUP_BYTES: Final = 32 << 20
 # JSON allows them raw, but programs that split lines the Unicode way would break an object in two.
 _LINE_BREAKS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
@@ -96,7 +90,9 @@ def chunks(kind: Format, blocks: Blocks, columns: Sequence[str] = (), *, bom: bo
         case Format.JSONL:
             return _jsonl_chunks(blocks, columns or FIELDS)
         case Format.PARQUET:
-            return _parquet_chunks(blocks, columns)
+            from otel_audit.reports._parquet import parquet_chunks  # noqa: PLC0415 - pyarrow is slow to load
+
+            return parquet_chunks(blocks, columns)
 
 
 def write_csv(blocks: Blocks, out: BinaryIO, columns: Sequence[str] = (), *, bom: bool = False) -> int:
@@ -137,7 +133,7 @@ def _write(kind: Format, blocks: Blocks, out: BinaryIO, columns: Sequence[str], 
 
 def json_ready(row: Row, names: Iterable[str] = FIELDS) -> Row:
     """The fields ``names`` of ``row`` as JSON has them: in order, times ISO 8601, and no NaN."""
-    ready = {name: _value(row, name) for name in names}
+    ready = {name: value_of(row, name) for name in names}
     for name in _TIMES:
         if name in ready:
             ready[name] = iso_nano(ready[name])
@@ -148,7 +144,7 @@ def json_ready(row: Row, names: Iterable[str] = FIELDS) -> Row:
     return ready
 
 
-def _value(row: Row, name: str) -> Any:
+def value_of(row: Row, name: str) -> Any:
     """A column of a row; a text that it does not have is None."""
     return row["content"].get(name) if name in _TEXTS else row[name]
 
@@ -165,28 +161,6 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separator
 def _jsonl_chunks(blocks: Blocks, names: Sequence[str]) -> Iterator[bytes]:
     for rows in blocks:
         yield "".join(f"{json_line(row, names)}\n" for row in rows).encode("utf-8", "backslashreplace")
-
-
-_ARROW_TYPES: Final = {
-    ColumnType.STRING: pa.string(),
-    ColumnType.NAME: pa.string(),
-    ColumnType.UINT16: pa.uint16(),
-    ColumnType.UINT64: pa.uint64(),
-    ColumnType.BOOL: pa.bool_(),
-    ColumnType.TIME: pa.timestamp("ns", tz="UTC"),
-    ColumnType.HASH: pa.string(),  # lower-case hex, as everywhere
-    ColumnType.OPTIONAL_FLOAT: pa.float64(),
-    ColumnType.OPTIONAL_COUNT: pa.uint64(),
-    ColumnType.STRINGS: pa.list_(pa.string()),
-    ColumnType.STRING_MAP: pa.map_(pa.string(), pa.string()),
-}
-PARQUET_SCHEMA: Final = pa.schema(
-    [
-        *((name, _ARROW_TYPES[kind]) for name, kind in _COLUMN_TYPES.items()),
-        ("content_commitments", pa.map_(pa.string(), pa.string())),
-        ("content_from", pa.map_(pa.string(), pa.string())),
-    ]
-)
 
 
 class Pieces(io.RawIOBase):
@@ -211,40 +185,3 @@ class Pieces(io.RawIOBase):
     def take(self) -> bytes:
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
-
-
-def _schema(columns: Sequence[str]) -> pa.Schema:
-    """The schema of these columns, of all of them for none; a text is a string."""
-    known = set(PARQUET_SCHEMA.names)
-    chosen = [PARQUET_SCHEMA.field(name) if name in known else pa.field(name, pa.string()) for name in columns]
-    return pa.schema(chosen) if columns else PARQUET_SCHEMA
-
-
-def _parquet_chunks(blocks: Blocks, columns: Sequence[str]) -> Iterator[bytes]:
-    out, schema = Pieces(), _schema(columns)
-    with parquet.ParquetWriter(pa.PythonFile(out, mode="w"), schema, compression="zstd") as writer:
-        waiting: list[pa.RecordBatch] = []
-        for rows in blocks:
-            waiting.append(_record_batch(rows, schema))
-            if sum(b.num_rows for b in waiting) >= _GROUP_ROWS or sum(b.nbytes for b in waiting) >= _GROUP_BYTES:
-                writer.write_table(pa.Table.from_batches(waiting))
-                waiting.clear()
-                yield out.take()
-        if waiting:
-            writer.write_table(pa.Table.from_batches(waiting))
-    yield out.take()
-
-
-def _record_batch(rows: list[Row], schema: pa.Schema) -> pa.RecordBatch:
-    arrays = []
-    for field in schema:
-        values = [_value(row, field.name) for row in rows]
-        arrays.append(_map_array(values, field.type) if pa.types.is_map(field.type) else pa.array(values, field.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _map_array(values: list[dict[str, Any]], kind: pa.MapType) -> pa.MapArray:
-    offsets = [0, *accumulate(map(len, values))]
-    keys = pa.array([key for value in values for key in value], kind.key_type)
-    items = pa.array([item for value in values for item in value.values()], kind.item_type)
-    return pa.MapArray.from_arrays(pa.array(offsets, pa.int32()), keys, items)
