@@ -370,6 +370,7 @@ def test_the_first_event_turns_the_empty_page_into_data(browser, tmp_path, share
     with running(tmp_path / "data", "--dashboard-port", "0") as receiver:
         opened = browser.new_context(permissions=["clipboard-read", "clipboard-write"]).new_page()
         opened.goto(f"http://127.0.0.1:{receiver.run['dashboard_port']}/")
+        opened.locator("#keys-title").wait_for(state="attached")  # the script that copies is there
         command = opened.locator(".copy", has_text="/v1/traces")
         command.get_by_role("button", name="Copy").click(timeout=30_000)
         expect(command.get_by_role("button")).to_have_text("Copied")

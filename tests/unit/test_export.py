@@ -204,7 +204,7 @@ def test_parquet_has_typed_columns() -> None:
 @pytest.mark.parametrize("kind", list(Format))
 def test_a_file_comes_in_pieces(kind: Format, monkeypatch: pytest.MonkeyPatch) -> None:
     """An export asks for the next block only when the piece before it was taken, so memory does not grow with it."""
-    monkeypatch.setattr("otel_audit.reports.export._GROUP_ROWS", 2)
+    monkeypatch.setattr("otel_audit.reports._parquet._GROUP_ROWS", 2)
     asked = 0
 
     def blocks() -> Any:
