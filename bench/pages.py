@@ -202,6 +202,15 @@ def in_browser(data: Path, which: Mapping[str, Mapping[str, str]], runs: int) ->
     return medians
 
 
+def _missing() -> str:
+    """What there has to be for ``--browser`` and is not; empty when all is there."""
+    try:
+        import browsing  # noqa: PLC0415 - playwright is needed by this option alone
+    except ModuleNotFoundError as exc:
+        return f"{exc.name} is not installed"
+    return "" if browsing.is_there() else browsing.MISSING
+
+
 def _address(name: str, query: Mapping[str, str]) -> str:
     path = "/" if name == "search" else f"/{name.replace('_', '-')}"
     return f"{path}?{urllib.parse.urlencode({'period': 'All', **query})}"
@@ -259,7 +268,9 @@ def main() -> int:
                         figures(where, "UTC")
 
                 measure(timed, export, options.runs, f"figures of {name}", detail=options.detail)
-        if options.browser:
+        if options.browser and (missing := _missing()):
+            print(f"not in a browser: {missing}")
+        elif options.browser:
             print("in chromium")
             taken = in_browser(data, which, options.runs)
             slow |= {name for name, seconds in taken.items() if seconds > LIMIT_SECONDS}
