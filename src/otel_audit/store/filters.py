@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any, Final
@@ -68,9 +68,8 @@ def _conditions(where: Filter, *, texts: bool) -> tuple[str, Parameters]:
             continue  # since=0 is 1970, everything else that is empty means "any"
         parts.append(blocks[field.name])
         parameters[field.name] = value if isinstance(value, (str, int, float)) else list(value)
-    plain = _and(parts)
     for condition, values in (_sizes(where), _beyond(where), _task_call(where), _figure(where)):
-        parts += [in_period(condition, where, plain)] if condition else []
+        parts += [in_period(condition, where)] if condition else []
         parameters |= values
     for number, term in enumerate(terms(where.text)):
         condition, values = _term_condition(term, texts=texts)
@@ -79,25 +78,20 @@ def _conditions(where: Filter, *, texts: bool) -> tuple[str, Parameters]:
             condition = re.sub(rf"\{{{name}:", f"{{{name}_{number}:", condition)
         parts.append(condition)
         parameters |= {f"{name}_{number}": value for name, value in values.items()}
-    return _and(parts), parameters
+    return " ".join(f"AND {part}" for part in parts), parameters
 
 
-def _and(parts: Iterable[str]) -> str:
-    return " ".join(f"AND {part}" for part in parts)
-
-
-def in_period(text: str, where: Filter, plain: str | None = None) -> str:
+def in_period(text: str, where: Filter) -> str:
     """A statement, or a part of one, whose subqueries read no more than what the filter's period needs.
 
     ``/*period*/`` in it becomes what the filter says of columns of ``audit_entries AS e``, and ``/*tasks*/`` the
     condition that the filter has a review of the task. Both only narrow what is read, and are left out where the
-    filter has no period: then everything is needed, and asking twice costs more. ``plain`` is that first text.
+    filter has no period: then everything is needed, and asking twice costs more.
     """
     if where.since is None and where.until is None:
         return text.replace("/*period*/", "").replace("/*tasks*/", "")
-    if plain is None:
-        named = {field.name: getattr(where, field.name) for field in fields(where) if field.name not in _TOGETHER}
-        plain = _conditions(Filter(**named), texts=False)[0]
+    named = {field.name: getattr(where, field.name) for field in fields(where) if field.name not in _TOGETHER}
+    plain, _ = _conditions(Filter(**named), texts=False)
     tasks = sql_blocks("reader_filters")["tasks"].replace("/*period*/", plain)
     return text.replace("/*tasks*/", tasks).replace("/*period*/", plain)
 
