@@ -84,6 +84,16 @@ def test_an_empty_ledger_has_a_first_step(store, page):
         assert "Send your first event" in text_of(app)
 
 
+def test_what_arrived_is_counted_at_once(store):
+    """What was counted a moment ago is not shown for a ledger that has grown, with a view's own link or a figure's."""
+    for number, origin in enumerate(("a", "b"), 1):
+        ledger = LedgerRows(origin)
+        ledger.add("review", task_id="loan-1", reviewer_id="u_1", decision="approved")
+        ledger.write(store)
+        for link in ({}, {"where": "event_type=review"}):
+            assert f"<b>{number}</b> {'event' if number == 1 else 'events'} in" in text_of(opened(**link))
+
+
 def test_the_trail_s_own_events_are_no_first_event(store, monkeypatch):
     """A ledger that was only opened and looked at still says how to send the first event, with its own addresses."""
     ledger = LedgerRows()
