@@ -28,7 +28,8 @@ SCOPE = InstrumentationScope("a.scope", "1.2", "https://opentelemetry.io/schemas
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 _SCALAR = st.one_of(_TEXT, st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False))
 _ATTRIBUTES = st.dictionaries(
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    # Our own label is ours alone: see test_nobody_else_says_which_policy_was_applied.
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(AUDIT_CAPTURE_POLICY.__ne__),
     st.one_of(_SCALAR, st.lists(_TEXT, max_size=3), st.lists(st.integers(-9, 9), max_size=3)),
     max_size=8,
 )
@@ -91,6 +92,14 @@ def test_a_span_is_sent_as_the_sdk_would(
         status=Status(StatusCode.ERROR, "it broke"),
     )
     assert delivered(span) == encode_spans([span])
+
+
+def test_nobody_else_says_which_policy_was_applied() -> None:
+    """An application's attribute of the name of our label does not stand."""
+    sent = Decoder().request([encoder().span(ended(attributes={AUDIT_CAPTURE_POLICY: "none/9", "a": 1}), {})])
+    (span,) = ExportTraceServiceRequest.FromString(sent).resource_spans[0].scope_spans[0].spans
+    labels = [each.value.string_value for each in span.attributes if each.key == AUDIT_CAPTURE_POLICY]
+    assert labels == ["full/1"]
 
 
 def test_a_span_without_anything_is_sent_as_the_sdk_would() -> None:
